@@ -50,7 +50,7 @@ is_there() { # package probe
         return
     fi
     case $2 in
-    *.h) echo "#include <$2>" | cc -fsyntax-only -x c - 2>/dev/null ;;
+    *.h) echo "#include <$2>" | cc -E -x c - >/dev/null 2>/dev/null ;;
     *) command -v "$2" >/dev/null ;;
     esac
 }

@@ -19,7 +19,8 @@
  * Checks work on the test's own thread and in forked children. In another thread a failed check
  * ends the program.
  */
-#pragma once
+#ifndef VV_TEST_HARNESS_TEST_H
+#define VV_TEST_HARNESS_TEST_H
 
 #include <inttypes.h>
 #include <stdbool.h>
@@ -112,3 +113,5 @@ void test_check_rc(const char *file, int line, const char *text, int rc, const c
                    int expected);
 void test_check_bytes(const char *file, int line, const char *text, const void *actual,
                       size_t actual_size, const void *expected, size_t expected_size);
+
+#endif

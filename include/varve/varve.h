@@ -1,0 +1,424 @@
+/*
+ * varve: an embedded, persistent key-value store.
+ *
+ *     varve *db;
+ *     if (varve_open("books", NULL, &db) < 0)
+ *         die(varve_last_error());
+ *     varve_put(db, VARVE_STR("978-0131103627"), VARVE_STR("The C Programming Language"));
+ *
+ *     varve_pinned title;
+ *     if (varve_get(db, VARVE_STR("978-0131103627"), &title) == VARVE_OK) {
+ *         printf("%.*s\n", (int)title.size, (const char *)title.data);
+ *         varve_unpin(&title);
+ *     }
+ *     varve_close(db);
+ *
+ * Keys are 0 to 65,536 bytes, values 0 to 1 GiB; both may hold any bytes. Keys are ordered bytewise
+ * unless the store was created with a comparator.
+ *
+ * Results. Functions that can fail return an int: 0 is success; a negative number is a failure,
+ * and varve_last_error() tells its full story; a positive number is an outcome that is not an
+ * error (VARVE_NOTFOUND, VARVE_END). Out parameters are untouched on failure.
+ *
+ * Threads. All functions may be called from any thread at any time on the same store. Batches and
+ * iterators belong to one thread at a time. Options are read during the call only.
+ *
+ * Lifetimes. Iterators, snapshots and pinned values may outlive varve_close: they then answer
+ * VARVE_CLOSED (pinned bytes stay readable), and must still be closed, released and unpinned. After
+ * fork, the child's calls on a handle of the parent answer VARVE_FORKED; closing it there frees
+ * memory and touches nothing else.
+ *
+ * Slices given to a function are borrowed for the call. Slices returned say how long they live.
+ */
+#ifndef VARVE_VARVE_H
+#define VARVE_VARVE_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define VARVE_API __attribute__((visibility("default")))
+#else
+#define VARVE_API
+#endif
+
+#define VARVE_VERSION_MAJOR 0
+#define VARVE_VERSION_MINOR 1
+#define VARVE_VERSION_PATCH 0
+
+/* The version of the library that is linked, as "0.1.0". */
+VARVE_API const char *varve_version(void);
+
+/* ------------------------------------------------------------------------------------ results */
+
+enum {
+    VARVE_OK = 0,
+
+    /* Outcomes. */
+    VARVE_NOTFOUND = 1, /* no such key */
+    VARVE_END = 2,      /* the iterator has no further entry in that direction */
+    VARVE_CONFLICT = 3, /* another transaction changed the data first */
+
+    /* Failures. Nothing was changed, unless the function says otherwise. */
+    VARVE_CORRUPT = -1,      /* stored data is damaged; the story names file and offset */
+    VARVE_IO = -2,           /* the operating system reported an I/O error */
+    VARVE_NOMEM = -3,        /* out of memory */
+    VARVE_INVALID = -4,      /* an argument or option has no meaning */
+    VARVE_BUSY = -5,         /* somebody else is using it */
+    VARVE_READONLY = -6,     /* opened read-only, or made so by a failed sync or write */
+    VARVE_FULL = -7,         /* disk full; reads go on, writes resume when there is space */
+    VARVE_LOCKED = -8,       /* another handle or process has the store open for writing */
+    VARVE_CLOSED = -9,       /* the store was closed under this handle */
+    VARVE_FORKED = -10,      /* the handle was opened before a fork, in the parent */
+    VARVE_EXISTS = -11,      /* asked to create what exists already */
+    VARVE_MISSING = -12,     /* there is no store at that path */
+    VARVE_UNSUPPORTED = -13, /* a newer format, or a codec this build lacks */
+    VARVE_TOOBIG = -14,      /* key, value or batch exceeds its limit */
+    VARVE_PERMISSION = -15,  /* the system denies access */
+    VARVE_LIMIT = -16,       /* no descriptors or threads left for this process */
+    VARVE_FOREIGN = -17      /* the path holds something that is not a store */
+};
+
+/* A few words for a code; never NULL, never to be freed. */
+VARVE_API const char *varve_strerror(int rc);
+
+/* The full story of this thread's latest failure: what, where, why. "" before the first. Valid
+ * until this thread's next failure. */
+VARVE_API const char *varve_last_error(void);
+
+/* ------------------------------------------------------------------------------------- values */
+
+#define VARVE_KEY_SIZE_MAX   ((size_t)65536)
+#define VARVE_VALUE_SIZE_MAX ((size_t)1 << 30)
+#define VARVE_BATCH_SIZE_MAX ((size_t)2 << 30) /* of all keys and values in one batch */
+
+/* Borrowed bytes. */
+typedef struct varve_slice {
+    const void *data;
+    size_t size;
+} varve_slice;
+
+static inline varve_slice varve_bytes(const void *data, size_t size)
+{
+    varve_slice s;
+    s.data = data;
+    s.size = size;
+    return s;
+}
+
+#define VARVE_STR(text) varve_bytes((text), strlen(text))
+
+/* A value that was not copied: it stays valid and unchanged, whatever happens to the store, until
+ * varve_unpin. Pinned values hold memory; do not keep millions of them. */
+typedef struct varve_pinned {
+    const void *data;
+    size_t size;
+    void *owner[2]; /* private */
+} varve_pinned;
+
+/* Releases the value and empties the struct; an empty (zeroed) one is fine. Any thread may. */
+VARVE_API void varve_unpin(varve_pinned *pinned);
+
+/* Releases text returned by varve_property and varve_stats_text. NULL is fine. */
+VARVE_API void varve_free(void *text);
+
+/* ------------------------------------------------------------------------------------ options */
+
+typedef struct varve varve;
+typedef struct varve_batch varve_batch;
+typedef struct varve_iter varve_iter;
+typedef struct varve_snapshot varve_snapshot;
+
+/* When is a write safe? Each level includes those above it. */
+enum varve_durability {
+    VARVE_DURABILITY_DEFAULT = 0,  /* interval */
+    VARVE_DURABILITY_NONE = 1,     /* no log: a crash loses what was not flushed to tables */
+    VARVE_DURABILITY_OS = 2,       /* survives a killed process, not a power cut */
+    VARVE_DURABILITY_INTERVAL = 3, /* as os, and synced in the background: a power cut costs at most
+                                     the last interval (1 s) */
+    VARVE_DURABILITY_DISK = 4 /* synced before the call returns; concurrent writers share a sync */
+};
+
+enum varve_compression {
+    VARVE_COMPRESSION_DEFAULT = 0, /* lz4, and zstd at the last level when linked */
+    VARVE_COMPRESSION_NONE = 1,
+    VARVE_COMPRESSION_LZ4 = 2,
+    VARVE_COMPRESSION_ZSTD = 3
+};
+
+enum varve_mode {
+    VARVE_MODE_CREATE = 0,    /* open for writing; create the store if there is none */
+    VARVE_MODE_EXISTING = 1,  /* open for writing; VARVE_MISSING if there is none */
+    VARVE_MODE_EXCLUSIVE = 2, /* create; VARVE_EXISTS if there is one */
+    VARVE_MODE_READONLY = 3   /* one moment's view, beside a writer or without; writes nothing */
+};
+
+enum varve_engine { VARVE_ENGINE_DEFAULT = 0, VARVE_ENGINE_LSM = 1 };
+
+/* An order of keys other than bytewise. It must be a total order in which only identical bytes are
+ * equal, must not call into varve, and must be given by the same name at every open (a store
+ * remembers the name and refuses another with VARVE_INVALID). It is called from any thread. */
+typedef struct varve_comparator {
+    const char *name;                                            /* at most 255 bytes */
+    int (*compare)(void *context, varve_slice a, varve_slice b); /* <0, 0, >0 */
+    void *context;
+} varve_comparator;
+
+/* Zero means default everywhere; start from VARVE_OPTIONS_INIT, which sets `size`. */
+typedef struct varve_options {
+    size_t size; /* sizeof(varve_options) */
+    enum varve_mode mode;
+    enum varve_engine engine;         /* matters at creation; afterwards the store knows */
+    enum varve_durability durability; /* of writes that do not ask for more */
+    uint32_t sync_interval_ms;        /* of the level `interval`; 1000 */
+    uint64_t memory_budget; /* bytes for everything: memtables, caches, indexes. Default: an eighth
+                               of the memory, within 64 MiB and 2 GiB. At least 4 MiB. */
+    enum varve_compression compression; /* of what is written from now on */
+    const varve_comparator *comparator; /* NULL: bytewise */
+    uint32_t background_threads; /* for flush and compaction; default: half the cores, 1 to 16 */
+    uint32_t value_log_min; /* values of this size and more go to the value log, bytes; 1024. At
+                               least 256; UINT32_MAX: none */
+} varve_options;
+
+#define VARVE_OPTIONS_INIT                                                                         \
+    {                                                                                              \
+        sizeof(varve_options), VARVE_MODE_CREATE, VARVE_ENGINE_DEFAULT, VARVE_DURABILITY_DEFAULT,  \
+            0, 0, VARVE_COMPRESSION_DEFAULT, NULL, 0, 0                                            \
+    }
+
+/* Sets options from text as "memory_budget=256MiB,durability=disk". Names: mode (create, existing,
+ * exclusive, readonly), engine (lsm), durability (none, os, interval, disk), sync_interval_ms,
+ * memory_budget, compression (none, lz4, zstd), background_threads, value_log_min. Sizes take the
+ * suffixes K, M, G (or KiB, MiB, GiB). VARVE_INVALID names the word that is wrong and changes
+ * nothing. */
+VARVE_API int varve_options_set(varve_options *options, const char *text);
+
+/* -------------------------------------------------------------------------------------- store */
+
+/* Opens or creates the store in directory `path`; NULL or ":memory:" makes a store in memory that
+ * ends with varve_close. `options` may be NULL. Recovers what a crash left: every acknowledged
+ * write that its durability level promised, and nothing out of order.
+ * Errors: VARVE_LOCKED, VARVE_MISSING, VARVE_EXISTS, VARVE_FOREIGN (a path or directory with other
+ * things in it), VARVE_UNSUPPORTED, VARVE_INVALID, VARVE_CORRUPT (see varve_repair),
+ * VARVE_PERMISSION, VARVE_IO. A failed open changes nothing on disk. */
+VARVE_API int varve_open(const char *path, const varve_options *options, varve **out);
+
+/* Waits for running calls, syncs the log and closes. Unflushed writes stay in the log and are
+ * recovered by the next open. Returns the first failure of closing, if any; the handle is gone in
+ * any case. NULL is fine. */
+VARVE_API int varve_close(varve *db);
+
+/* Deletes the store at `path`: only files that are varve's, then the directory if it is empty.
+ * VARVE_LOCKED while it is open, VARVE_MISSING, VARVE_FOREIGN. */
+VARVE_API int varve_destroy(const char *path);
+
+/* Called with one line about each thing found, during varve_check and varve_repair. */
+typedef void varve_report(void *context, const char *line);
+
+/* Reads and verifies every byte of a store that nobody has open for writing; reports each damage
+ * with file and offset. VARVE_CORRUPT when any was found. `report` may be NULL. */
+VARVE_API int varve_check(const char *path, const varve_options *options, varve_report *report,
+                          void *context);
+
+/* Makes a damaged store usable again: keeps all data that verifies, sets damaged files aside under
+ * the name "<file>.damaged", and reports what is lost. Never called by anything else. */
+VARVE_API int varve_repair(const char *path, const varve_options *options, varve_report *report,
+                           void *context);
+
+/* --------------------------------------------------------------------------------------- data */
+
+/* Stores `value` under `key`, replacing what was there. Microseconds, plus a device sync at level
+ * `disk`. Errors: VARVE_TOOBIG, VARVE_READONLY, VARVE_FULL, VARVE_IO. */
+VARVE_API int varve_put(varve *db, varve_slice key, varve_slice value);
+
+/* Removes the key; success also when there was none. Costs as a small put. */
+VARVE_API int varve_delete(varve *db, varve_slice key);
+
+/* Finds the value without copying it; on VARVE_OK, varve_unpin it. VARVE_NOTFOUND if there is none
+ * (then `out` is emptied). At most one device read when nothing is cached, rarely more. */
+VARVE_API int varve_get(varve *db, varve_slice key, varve_pinned *out);
+
+/* Copies the value into `into`. `*size` is set to the size of the value, of which no more than
+ * `capacity` bytes were copied. VARVE_NOTFOUND if there is none. */
+VARVE_API int varve_get_into(varve *db, varve_slice key, void *into, size_t capacity, size_t *size);
+
+/* VARVE_OK or VARVE_NOTFOUND; does not read values. */
+VARVE_API int varve_exists(varve *db, varve_slice key);
+
+/* Looks up `count` keys at one moment. For each, results[i] is what varve_get would have returned
+ * and values[i] as there; unpin those with VARVE_OK. Cheaper than single gets when data is not
+ * cached. The return value tells only of failures that concern the whole call. */
+VARVE_API int varve_multi_get(varve *db, size_t count, const varve_slice *keys,
+                              varve_pinned *values, int *results);
+
+/* The same reads as of a snapshot; NULL reads now. */
+VARVE_API int varve_get_at(varve *db, const varve_snapshot *at, varve_slice key, varve_pinned *out);
+VARVE_API int varve_multi_get_at(varve *db, const varve_snapshot *at, size_t count,
+                                 const varve_slice *keys, varve_pinned *values, int *results);
+
+/* -------------------------------------------------------------------------------------- batch */
+
+/* Collects changes that happen together or not at all, in order; a later change of the same key
+ * wins. Keys and values are copied into the batch. */
+VARVE_API int varve_batch_new(varve_batch **out);
+VARVE_API void varve_batch_free(varve_batch *batch); /* NULL is fine */
+VARVE_API int varve_batch_put(varve_batch *batch, varve_slice key, varve_slice value);
+VARVE_API int varve_batch_delete(varve_batch *batch, varve_slice key);
+VARVE_API void varve_batch_clear(varve_batch *batch);
+VARVE_API size_t varve_batch_count(const varve_batch *batch); /* changes in it */
+VARVE_API size_t varve_batch_bytes(const varve_batch *batch); /* memory its content takes */
+
+typedef struct varve_write_options {
+    size_t size;                      /* sizeof(varve_write_options) */
+    enum varve_durability durability; /* at least this; the store's own level if that is more */
+} varve_write_options;
+
+#define VARVE_WRITE_OPTIONS_INIT                                                                   \
+    {                                                                                              \
+        sizeof(varve_write_options), VARVE_DURABILITY_DEFAULT                                      \
+    }
+
+/* Applies the batch atomically; it may be used again afterwards. `options` may be NULL. An empty
+ * batch succeeds, and with level `disk` makes all earlier writes durable. */
+VARVE_API int varve_write(varve *db, const varve_batch *batch, const varve_write_options *options);
+
+/* ---------------------------------------------------------------------------------- iterators */
+
+typedef struct varve_iter_options {
+    size_t size;                    /* sizeof(varve_iter_options) */
+    const varve_snapshot *snapshot; /* NULL: the moment of opening; must outlive the iterator */
+    varve_slice lower;              /* keys >= lower; data NULL: no bound */
+    varve_slice upper;              /* keys < upper; data NULL: no bound */
+    varve_slice prefix; /* keys that start with it; data NULL: all. Bytewise order only. */
+    int keys_only; /* non-zero: values will not be asked for; varve_iter_value is VARVE_INVALID */
+} varve_iter_options;
+
+#define VARVE_ITER_OPTIONS_INIT                                                                    \
+    {                                                                                              \
+        sizeof(varve_iter_options), NULL, {NULL, 0}, {NULL, 0}, {NULL, 0}, 0                       \
+    }
+
+/* Opens an iterator over the store as it is now (or at a snapshot); later changes do not show. It
+ * starts before the first entry: move it first. Holds the files it reads on disk until closed or
+ * refreshed. `options` may be NULL; bounds are copied. */
+VARVE_API int varve_iter_open(varve *db, const varve_iter_options *options, varve_iter **out);
+VARVE_API void varve_iter_close(varve_iter *iter); /* NULL is fine */
+
+/* Each move returns VARVE_OK when the iterator is on an entry, VARVE_END when there is none, or a
+ * failure. After VARVE_END, next and prev keep answering VARVE_END; the other moves work. `next`
+ * before any other move is `first`, `prev` is `last`. Bounds apply to all. */
+VARVE_API int varve_iter_first(varve_iter *iter);
+VARVE_API int varve_iter_last(varve_iter *iter);
+VARVE_API int varve_iter_seek(varve_iter *iter, varve_slice key);          /* first key >= */
+VARVE_API int varve_iter_seek_for_prev(varve_iter *iter, varve_slice key); /* last key <= */
+VARVE_API int varve_iter_next(varve_iter *iter);
+VARVE_API int varve_iter_prev(varve_iter *iter);
+
+/* Non-zero when the iterator is on an entry. */
+VARVE_API int varve_iter_valid(const varve_iter *iter);
+
+/* The entry's key; empty when not valid. Valid until the iterator moves or closes. */
+VARVE_API varve_slice varve_iter_key(const varve_iter *iter);
+
+/* The entry's value, read from the value log if it lies there. Valid until the iterator moves or
+ * closes. VARVE_INVALID when the iterator is on no entry. */
+VARVE_API int varve_iter_value(varve_iter *iter, varve_slice *out);
+
+/* Moves on and gathers up to `max` entries at once, fewer only at the end; `values` may be NULL.
+ * Starts with the entry after the present one (the first, if the iterator was not moved yet), so
+ * that calling it in a loop visits everything. All slices are valid until the next call on the
+ * iterator. VARVE_END when there is none left (`*count` is 0). Stops early, with at least one
+ * entry, at about 1 MiB of keys and values. */
+VARVE_API int varve_iter_chunk(varve_iter *iter, varve_slice *keys, varve_slice *values, size_t max,
+                               size_t *count);
+
+/* Moves the iterator's moment to now, and lets go of old files. It is unpositioned afterwards.
+ * VARVE_INVALID for an iterator on a snapshot. */
+VARVE_API int varve_iter_refresh(varve_iter *iter);
+
+/* ---------------------------------------------------------------------------------- snapshots */
+
+/* One moment, to be read at leisure. Costs nothing to make; while it lives, what it shows is kept
+ * on disk. */
+VARVE_API int varve_snapshot_new(varve *db, varve_snapshot **out);
+VARVE_API void varve_snapshot_release(varve_snapshot *snapshot); /* NULL is fine */
+
+/* --------------------------------------------------------------------------------------- care */
+
+/* Makes everything written so far survive a power cut. */
+VARVE_API int varve_sync(varve *db);
+
+/* Writes the memtables out as tables, and returns when that is durable. */
+VARVE_API int varve_flush(varve *db);
+
+/* Rewrites the keys from `from` up to and including `to` (data NULL: open end) into the last
+ * level, dropping what is overwritten or deleted. Reads and writes go on meanwhile. */
+VARVE_API int varve_compact(varve *db, varve_slice from, varve_slice to);
+
+/* Waits until no background work is left that the present data calls for. */
+VARVE_API int varve_settle(varve *db);
+
+/* Stops background compaction from starting new work (flushes go on), and lets it start again.
+ * Calls nest. */
+VARVE_API int varve_pause(varve *db);
+VARVE_API int varve_resume(varve *db);
+
+/* Reads and verifies every byte of the open store; as varve_check, for the files of now. */
+VARVE_API int varve_verify(varve *db, varve_report *report, void *context);
+
+#define VARVE_LEVELS 7
+
+/* Counters are since the store was opened; sizes and amounts are of now. */
+typedef struct varve_stats {
+    size_t size; /* set by the caller: sizeof(varve_stats) */
+
+    uint64_t sequence;                /* number of the latest visible change */
+    uint64_t keys_estimate;           /* live keys, estimated */
+    uint64_t disk_bytes;              /* all files of the store */
+    uint64_t table_bytes;             /* of these, tables */
+    uint64_t value_log_bytes;         /* of these, value log */
+    uint64_t value_log_garbage_bytes; /* of the value log, known to be dead */
+    uint64_t log_bytes;               /* of these, write-ahead log and its spares */
+    uint64_t live_bytes_estimate;     /* keys and values that are alive, uncompressed */
+
+    uint64_t memory_budget;
+    uint64_t memory_bytes; /* all of the below */
+    uint64_t memtable_bytes, cache_bytes, table_memory_bytes, mapped_bytes, pinned_bytes,
+        work_bytes;
+
+    uint64_t puts, deletes, batches, gets, gets_found, seeks, nexts;
+    uint64_t user_bytes_written; /* keys and values given to the store */
+    uint64_t log_bytes_written, flush_bytes_written, compaction_bytes_read,
+        compaction_bytes_written, value_log_bytes_written;
+    uint64_t syncs, flushes, compactions, trivial_moves, value_log_collections;
+    uint64_t cache_hits, cache_misses, filter_skips, table_reads;
+    uint64_t stall_us;         /* time that writers were held back, summed */
+    uint64_t stall_longest_us; /* the longest single wait */
+    uint64_t debt_bytes;       /* compaction work that the present data calls for */
+
+    uint64_t level_files[VARVE_LEVELS], level_bytes[VARVE_LEVELS];
+    uint64_t snapshots, iterators;               /* open now */
+    uint64_t put_us_p50, put_us_p99, put_us_max; /* of sampled writes */
+    uint64_t get_us_p50, get_us_p99, get_us_max;
+} varve_stats;
+
+VARVE_API int varve_get_stats(varve *db, varve_stats *out);
+
+/* The same as a page of text, or as one JSON object; free it with varve_free. */
+VARVE_API int varve_stats_text(varve *db, int json, char **out);
+
+/* One named fact as text; free it with varve_free. Every field of varve_stats by its name, and:
+ * "engine", "path", "uuid", "format", "options" (those in force, as varve_options_set takes them),
+ * "levels" (a table of levels), "files" (one line a file). VARVE_NOTFOUND for other names. */
+VARVE_API int varve_property(varve *db, const char *name, char **out);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

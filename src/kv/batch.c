@@ -1,0 +1,110 @@
+#include "kv/batch.h"
+
+#include "base/error.h"
+
+enum { KIND_MASK = 0x0f };
+
+void vv_batch_deinit(struct vv_batch *b)
+{
+    vv_buf_deinit(&b->ops);
+    b->count = 0;
+}
+
+void vv_batch_clear(struct vv_batch *b)
+{
+    vv_buf_clear(&b->ops);
+    b->count = 0;
+}
+
+static int check_sizes(const struct vv_batch *b, vv_slice key, vv_slice value)
+{
+    if (key.size > VV_KEY_SIZE_MAX)
+        return vv_fail(VV_TOOBIG, "a key of %zu bytes exceeds the limit of %d", key.size,
+                       VV_KEY_SIZE_MAX);
+    if (value.size > VV_VALUE_SIZE_MAX)
+        return vv_fail(VV_TOOBIG, "a value of %zu bytes exceeds the limit of %d", value.size,
+                       VV_VALUE_SIZE_MAX);
+    if (b->count == UINT32_MAX)
+        return vv_fail(VV_TOOBIG, "a batch cannot hold more than %u changes", UINT32_MAX);
+    return VV_OK;
+}
+
+static int add(struct vv_batch *b, enum vv_kind kind, vv_slice key, vv_slice value)
+{
+    int rc = check_sizes(b, key, value);
+    if (rc < 0)
+        return rc;
+    size_t most = 1 + 2 * VV_VARINT_SIZE_MAX + key.size + value.size;
+    if ((rc = vv_buf_reserve(&b->ops, most)) < 0)
+        return rc;
+    uint8_t *at = b->ops.data + b->ops.size;
+    *at++ = (uint8_t)kind;
+    at += vv_put_varint(at, key.size);
+    if (key.size > 0)
+        memcpy(at, key.data, key.size);
+    at += key.size;
+    if (kind != VV_KIND_DELETE) {
+        at += vv_put_varint(at, value.size);
+        if (value.size > 0)
+            memcpy(at, value.data, value.size);
+        at += value.size;
+    }
+    b->ops.size = (size_t)(at - b->ops.data);
+    b->count++;
+    return VV_OK;
+}
+
+int vv_batch_put(struct vv_batch *b, vv_slice key, vv_slice value)
+{
+    return add(b, VV_KIND_PUT, key, value);
+}
+
+int vv_batch_delete(struct vv_batch *b, vv_slice key)
+{
+    return add(b, VV_KIND_DELETE, key, VV_SLICE_EMPTY);
+}
+
+int vv_batch_put_ref(struct vv_batch *b, vv_slice key, const uint8_t ref[VV_REF_SIZE])
+{
+    return add(b, VV_KIND_REF, key, vv_slice_of(ref, VV_REF_SIZE));
+}
+
+static bool well_formed(const struct vv_reader *r, uint8_t head, const struct vv_entry *op)
+{
+    if (r->bad || (head & ~KIND_MASK) != 0 || head > VV_KIND_REF)
+        return false;
+    if (op->key.size > VV_KEY_SIZE_MAX || op->value.size > VV_VALUE_SIZE_MAX)
+        return false;
+    return op->kind != VV_KIND_REF || op->value.size == VV_REF_SIZE;
+}
+
+int vv_batch_next(struct vv_reader *r, struct vv_entry *out)
+{
+    if (!r->bad && vv_reader_left(r) == 0)
+        return VV_END;
+    uint8_t head = vv_read_u8(r);
+    out->kind = (enum vv_kind)(head & KIND_MASK);
+    out->key = vv_read_sized(r);
+    out->value = out->kind == VV_KIND_DELETE ? VV_SLICE_EMPTY : vv_read_sized(r);
+    if (!well_formed(r, head, out)) {
+        r->bad = true;
+        return vv_fail(VV_CORRUPT, "a batch holds bytes that are no operation (kind 0x%02x)", head);
+    }
+    return VV_OK;
+}
+
+int vv_batch_verify(vv_slice ops, uint32_t count)
+{
+    struct vv_reader r = vv_reader_of(ops);
+    struct vv_entry op;
+    uint64_t seen = 0;
+    int rc;
+    while ((rc = vv_batch_next(&r, &op)) == VV_OK)
+        seen++;
+    if (rc < 0)
+        return rc;
+    if (seen != count)
+        return vv_fail(VV_CORRUPT, "a batch says it has %u operations and has %llu", count,
+                       (unsigned long long)seen);
+    return VV_OK;
+}

@@ -1,0 +1,43 @@
+/*
+ * A batch: changes that happen together, as they stand in the log.
+ *
+ * operation   varints and bytes, one operation after another
+ *    kind      u8      low 4 bits: enum vv_kind; the other bits must be zero in this version
+ *    key_size  varint
+ *    key       bytes
+ *    size      varint  of the value; absent for DELETE
+ *    value     bytes   for REF a value reference of 16 bytes
+ *
+ * How many operations there are is said outside (in the log record's aux field). Operation number i
+ * has sequence first + i.
+ */
+#ifndef VV_KV_BATCH_H
+#define VV_KV_BATCH_H
+
+#include "base/buf.h"
+#include "base/coding.h"
+#include "kv/entry.h"
+
+/* Zeroed memory is an empty batch. */
+struct vv_batch {
+    struct vv_buf ops;
+    uint32_t count;
+};
+
+void vv_batch_deinit(struct vv_batch *b); /* leaves it empty and usable */
+void vv_batch_clear(struct vv_batch *b);  /* keeps the memory */
+
+/* Copy their arguments. VV_TOOBIG, with a story, for keys and values over the limits; VV_NOMEM. On
+ * failure the batch is as before. */
+VV_MUST int vv_batch_put(struct vv_batch *b, vv_slice key, vv_slice value);
+VV_MUST int vv_batch_delete(struct vv_batch *b, vv_slice key);
+VV_MUST int vv_batch_put_ref(struct vv_batch *b, vv_slice key, const uint8_t ref[VV_REF_SIZE]);
+
+/* Reads the next operation into `out` (its `seq` is left alone; the slices point into the batch).
+ * VV_OK, VV_END after the last, VV_CORRUPT for bytes that are no operation. */
+VV_MUST int vv_batch_next(struct vv_reader *r, struct vv_entry *out);
+
+/* Walks all operations: VV_CORRUPT unless there are exactly `count` well-formed ones. */
+VV_MUST int vv_batch_verify(vv_slice ops, uint32_t count);
+
+#endif

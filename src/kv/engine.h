@@ -1,0 +1,105 @@
+/*
+ * The treaty between db and the engines: what an engine does, and what it may ask of its host.
+ *
+ * A write is laid (append), made safe (sync, if its durability asks), found (publish), and then
+ * made visible by the host, in this order. append, sync_begin and publish are called by one thread
+ * at a time (the commit leader); everything else by any thread.
+ */
+#ifndef VV_KV_ENGINE_H
+#define VV_KV_ENGINE_H
+
+#include "base/buf.h"
+#include "base/check.h"
+#include "kv/entry.h"
+#include "kv/iter.h"
+#include "kv/pin.h"
+
+#include <stdatomic.h>
+
+struct vv_engine;
+
+/* "As of now": the engine reads the visible sequence itself, together with its view. */
+#define VV_SEQ_NOW UINT64_MAX
+
+/* One batch on its way. The commit queue fills it; `ops` stays valid until it is visible. */
+struct vv_write {
+    vv_slice ops;       /* encoded operations (kv/batch.h), well-formed */
+    uint32_t count;     /* of operations, at least 1 */
+    bool has_refs;      /* some operation is a REF that this process stowed */
+    uint64_t body_hash; /* vv_hash(ops), computed by the writer's own thread */
+    vv_seq first;       /* given by the leader */
+};
+
+/* What the host offers an engine, for its whole life. */
+struct vv_host {
+    void *context;
+    const _Atomic(vv_seq) *visible; /* all changes up to here may be read */
+    /* Appends the sequence numbers (vv_seq) that open snapshots read at, ascending and without
+     * repetition; the last is the visible sequence itself, read under the same lock. */
+    int (*snapshots)(void *context, struct vv_buf *out);
+    /* There may be background work now. Never waits; any lock may be held. */
+    void (*wake)(void *context);
+    /* The store can no longer promise durability: `rc` and the thread's story say why. */
+    void (*poison)(void *context, int rc);
+};
+
+enum vv_tended {
+    VV_TENDED_IDLE,   /* there was nothing to do */
+    VV_TENDED_WORKED, /* one bounded step was done: call again */
+};
+
+struct vv_engine_iter_options {
+    vv_seq at;      /* or VV_SEQ_NOW */
+    vv_slice lower; /* data NULL: none. Borrowed for the life of the iterator. */
+    vv_slice upper; /* exclusive */
+};
+
+struct vv_engine_ops {
+    /* Writes a large value to where it will stay, before its batch is committed, and gives the
+     * reference to commit instead. Slot may be NULL: then all values travel in batches. */
+    int (*stow)(struct vv_engine *e, vv_slice key, vv_slice value, uint8_t ref[VV_REF_SIZE]);
+    /* The batch with this stowed reference will not be committed. */
+    void (*unstow)(struct vv_engine *e, const uint8_t ref[VV_REF_SIZE]);
+
+    /* How long the next write of `size_bytes` should be held back: *wait_us is 0 for go. The leader
+     * waits at most that long (and in stepped mode tends) and asks again. */
+    int (*admit)(struct vv_engine *e, size_t size_bytes, uint64_t *wait_us);
+    /* Lays the group in the log: one write. After a failure none of it will be published, and the
+     * engine has made sure that recovery will not find it, or has failed for good. */
+    int (*append)(struct vv_engine *e, struct vv_write *const *group, size_t count);
+    /* Makes safe everything appended before the call. Runs beside append and publish. */
+    int (*sync)(struct vv_engine *e);
+    int (*publish)(struct vv_engine *e, struct vv_write *const *group, size_t count);
+
+    /* VV_OK with a pin, or VV_NOTFOUND. `out` NULL: existence only, without reading the value. */
+    int (*get)(struct vv_engine *e, vv_seq at, vv_slice key, struct vv_pin *out);
+    int (*multi_get)(struct vv_engine *e, vv_seq at, size_t count, const vv_slice *keys,
+                     struct vv_pin *out, int *results);
+    /* All versions visible at `at` and older ones, in internal order. *seq is what `at` resolved
+     * to. */
+    int (*iter)(struct vv_engine *e, const struct vv_engine_iter_options *options, vv_seq *seq,
+                struct vv_iter **out);
+    /* Reads the value that a REF entry of this iterator refers to. */
+    int (*resolve)(struct vv_iter *it, vv_slice ref, vv_slice key, struct vv_pin *out);
+
+    /* One bounded step of background work; several threads may tend at once. */
+    int (*tend)(struct vv_engine *e, enum vv_tended *out);
+    /* Freezes the memtable so that tending writes it out; *ticket names the state to wait for. */
+    int (*flush_begin)(struct vv_engine *e, uint64_t *ticket);
+    bool (*flush_done)(struct vv_engine *e, uint64_t ticket);
+    /* Marks a range for full compaction; the same protocol. */
+    int (*compact_begin)(struct vv_engine *e, const vv_slice *from, const vv_slice *to,
+                         uint64_t *ticket);
+    bool (*compact_done)(struct vv_engine *e, uint64_t ticket);
+    void (*pause)(struct vv_engine *e, int change); /* +1 pauses compaction, -1 resumes */
+
+    int (*check)(struct vv_engine *e, void (*report)(void *context, const char *line),
+                 void *context);
+    void (*close)(struct vv_engine *e);
+};
+
+struct vv_engine {
+    const struct vv_engine_ops *ops;
+};
+
+#endif

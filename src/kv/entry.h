@@ -1,0 +1,37 @@
+/*
+ * What the engines store: versions of keys.
+ *
+ * An entry is one version. Entries are in internal order: user keys ascending by the store's order,
+ * and the versions of one key newest first, that is by descending sequence number.
+ */
+#ifndef VV_KV_ENTRY_H
+#define VV_KV_ENTRY_H
+
+#include "base/slice.h"
+
+/* Counts changes; each has its own, never reused. 56 bits, so that a kind fits beside it. */
+typedef uint64_t vv_seq;
+
+#define VV_SEQ_MAX (((vv_seq)1 << 56) - 1)
+
+enum {
+    VV_KEY_SIZE_MAX = 65536,
+    VV_VALUE_SIZE_MAX = 1 << 30,
+    VV_REF_SIZE = 16, /* of a value reference (kv/ref.h) */
+};
+
+/* Part of the formats: the numbers never change. */
+enum vv_kind {
+    VV_KIND_DELETE = 0, /* the key is gone; no value */
+    VV_KIND_PUT = 1,    /* the value stands here */
+    VV_KIND_REF = 2,    /* the value stands in the value log; here is a reference to it */
+};
+
+struct vv_entry {
+    vv_slice key;
+    vv_slice value;
+    vv_seq seq;
+    enum vv_kind kind;
+};
+
+#endif

@@ -1,0 +1,23 @@
+/*
+ * A pinned value: bytes that stay where they are until their owner is released.
+ */
+#ifndef VV_KV_PIN_H
+#define VV_KV_PIN_H
+
+#include "base/slice.h"
+
+/* Zeroed memory is an empty pin. */
+struct vv_pin {
+    vv_slice value;
+    void (*release)(void *owner); /* NULL: nothing to release */
+    void *owner;
+};
+
+static inline void vv_pin_release(struct vv_pin *pin)
+{
+    if (pin->release != NULL)
+        pin->release(pin->owner);
+    *pin = (struct vv_pin){VV_SLICE_EMPTY, NULL, NULL};
+}
+
+#endif

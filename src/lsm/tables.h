@@ -1,0 +1,38 @@
+/*
+ * The open tables of a tree: opened on first use, closed when too many are open, removed from disk
+ * when no version needs them any more.
+ */
+#ifndef VV_LSM_TABLES_H
+#define VV_LSM_TABLES_H
+
+#include "env/env.h"
+#include "lsm/version.h"
+
+struct vv_tables;
+
+struct vv_tables_options {
+    struct vv_env *env;
+    const char *dir; /* lives longer */
+    const struct vv_order *order;
+    struct vv_account *account;
+    struct vv_cache *cache;
+    uint8_t uuid[VV_TABLE_UUID_SIZE];
+    uint64_t map_bytes_max; /* map tables as long as all mapped ones take no more than this */
+    uint32_t open_max;      /* handles to keep open */
+    bool readonly;          /* never remove a file */
+};
+
+VV_MUST int vv_tables_new(const struct vv_tables_options *options, struct vv_tables **out);
+void vv_tables_free(struct vv_tables *tables); /* all metas must be gone; NULL is fine */
+
+/* A meta with one reference for a table file that exists; takes over the content of `facts`. */
+VV_MUST int vv_table_meta_new(struct vv_tables *tables, uint64_t number,
+                              struct vv_table_facts *facts_take, struct vv_table_meta **out);
+
+/* The table, opened if need be, with a reference: vv_table_unref it. A missing file is
+ * VV_CORRUPT. */
+VV_MUST int vv_tables_open(struct vv_table_meta *meta, struct vv_table **out);
+
+uint64_t vv_tables_mapped_bytes(const struct vv_tables *tables);
+
+#endif

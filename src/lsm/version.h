@@ -1,0 +1,131 @@
+/*
+ * A version: which tables and value files make up the tree at one moment. Immutable once published;
+ * an edit makes the next version, which shares all files that did not change.
+ *
+ *      level 0   runs, newest first; each run is sorted and free of overlap ("sublevels": a table
+ *                lies one run above the highest older table that overlaps it)
+ *      level 1…6 one run each
+ *
+ * Invariants, walked by vv_version_check in this order:
+ *   1. tables of a run are ascending and do not share a user key;
+ *   2. of two level-0 tables that overlap, the one in the newer run has the newer entries;
+ *   3. all versions of a user key in level n are newer than those in level n + 1;
+ *   4. sums (bytes, counts) equal those of the tables.
+ */
+#ifndef VV_LSM_VERSION_H
+#define VV_LSM_VERSION_H
+
+#include "kv/order.h"
+#include "sst/table.h"
+
+#include <stdatomic.h>
+
+enum { VV_LEVELS = 7 };
+
+struct vv_tables;
+
+/* One table file. Shared by versions; the last reference removes the file if it is obsolete. */
+struct vv_table_meta {
+    _Atomic(uint32_t) refs;
+    uint64_t number;
+    struct vv_table_facts facts;       /* constant */
+    struct vv_tables *owner;           /* who opens and removes the file */
+    _Atomic(struct vv_table *) handle; /* opened on first use; owned */
+    atomic_bool obsolete; /* no current version has it: remove with the last reference */
+    uint32_t job;         /* the job that has claimed it, or 0; guarded by the lsm mutex */
+    uint64_t created_us;  /* wall clock at creation, for ageing */
+};
+
+/* One file of the value log. */
+struct vv_value_file {
+    _Atomic(uint32_t) refs;
+    uint64_t number;
+    uint64_t record_bytes; /* of all value records when sealed; 0 before */
+    uint64_t record_count;
+    bool sealed;
+    struct vv_values *owner;
+    _Atomic(void *) handle; /* private to values.c: opened on first use */
+    atomic_bool obsolete;
+    /* The files whose references lead here: itself, or after collection those that it replaced.
+     * Ascending. */
+    uint64_t *serves;
+    size_t serve_count;
+};
+
+/* Sorted tables without overlap. */
+struct vv_run {
+    struct vv_table_meta **tables;
+    size_t count;
+    uint64_t bytes;
+};
+
+struct vv_version {
+    _Atomic(uint32_t) refs;
+    const struct vv_order *order;
+    struct vv_run *l0; /* newest first */
+    size_t l0_count;
+    struct vv_run levels[VV_LEVELS]; /* levels[0] is all tables of level 0, oldest first */
+    struct vv_value_file **values;   /* ascending by number */
+    size_t value_count;
+};
+
+/* What an edit adds to and takes from a version. The arrays are the caller's. */
+struct vv_version_change {
+    const struct {
+        int level;
+        struct vv_table_meta *table; /* a reference is taken */
+    } * adds;
+    size_t add_count;
+    const uint64_t *removes; /* table numbers; VV_CORRUPT if one is not there */
+    size_t remove_count;
+    struct vv_value_file *const *value_adds; /* replaces one of the same number */
+    size_t value_add_count;
+    const uint64_t *value_removes;
+    size_t value_remove_count;
+};
+
+VV_MUST int vv_version_new(const struct vv_order *order, struct vv_version **out);
+void vv_version_ref(struct vv_version *v);
+void vv_version_unref(struct vv_version *v); /* NULL is fine */
+
+/* The version that comes from `base` by the change, with one reference. VV_CORRUPT when the result
+ * would break invariant 1 or names tables that are not there: on recovery this is the disk's fault,
+ * elsewhere ours. */
+VV_MUST int vv_version_apply(const struct vv_version *base, const struct vv_version_change *change,
+                             struct vv_version **out);
+
+void vv_table_meta_ref(struct vv_table_meta *t);
+void vv_table_meta_unref(struct vv_table_meta *t); /* NULL is fine */
+
+static inline vv_slice vv_table_smallest(const struct vv_table_meta *t)
+{
+    return vv_buf_slice(&t->facts.smallest);
+}
+
+static inline vv_slice vv_table_largest(const struct vv_table_meta *t)
+{
+    return vv_buf_slice(&t->facts.largest);
+}
+
+/* Index of the first table in the run whose largest key is >= `key`; run->count if there is none. */
+size_t vv_run_find(const struct vv_order *order, const struct vv_run *run, vv_slice key);
+
+/* The tables of a run that overlap [from, to] (both inclusive; data NULL: open end): `count` tables
+ * from index `first`. */
+struct vv_run_range {
+    size_t first;
+    size_t count;
+};
+struct vv_run_range vv_run_overlap(const struct vv_order *order, const struct vv_run *run,
+                                   vv_slice from, vv_slice to);
+
+/* The value file to which references into file `number` lead now, or NULL. */
+struct vv_value_file *vv_version_value_file(const struct vv_version *v, uint64_t number);
+
+/* The deepest level that has a table, or -1. */
+int vv_version_last_level(const struct vv_version *v);
+
+/* Asserts all invariants. */
+void vv_version_check(const struct vv_version *v);
+
+#endif

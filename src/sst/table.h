@@ -1,0 +1,159 @@
+/*
+ * One sorted, immutable file (an SSTable): written once from entries in internal order, read by
+ * point lookups and iterators. The format is in sst/format.h.
+ */
+#ifndef VV_SST_TABLE_H
+#define VV_SST_TABLE_H
+
+#include "env/env.h"
+#include "kv/entry.h"
+#include "kv/iter.h"
+#include "kv/order.h"
+#include "sst/cache.h"
+
+enum { VV_TABLE_UUID_SIZE = 16 };
+
+/* Codecs are part of the format. A build without a codec refuses blocks that use it. */
+enum vv_codec { VV_CODEC_NONE = 0, VV_CODEC_LZ4 = 1, VV_CODEC_ZSTD = 2 };
+
+/* Whether this build can write (and read) the codec. */
+bool vv_codec_available(enum vv_codec codec);
+
+/* Filters are part of the format. */
+enum vv_filter_kind {
+    VV_FILTER_NONE = 0,
+    VV_FILTER_BLOOM = 1,  /* blocked Bloom, 12 bits a key: fast to build, for short-lived files */
+    VV_FILTER_FUSE8 = 2,  /* binary fuse, 9 bits a key, 0.39 % false positives */
+    VV_FILTER_FUSE16 = 3, /* binary fuse, 18 bits a key, 0.0015 % */
+};
+
+/* How much of one value file a table refers to. */
+struct vv_table_ref_sum {
+    uint64_t file;
+    uint64_t bytes; /* record bytes, as they stand in the value log */
+    uint64_t count;
+};
+
+/* What a finished table is: the MANIFEST keeps this, so that tables can be chosen unopened. */
+struct vv_table_facts {
+    uint64_t size_bytes;
+    uint64_t entries;
+    uint64_t tombstones;
+    uint64_t raw_bytes; /* keys and values, with values in the value log counted at full size */
+    vv_seq min_seq, max_seq;
+    struct vv_buf smallest, largest; /* user keys */
+    struct vv_table_ref_sum *refs;   /* ascending by file */
+    size_t ref_count;
+};
+
+void vv_table_facts_deinit(struct vv_table_facts *facts); /* zeroed is fine */
+
+/* ------------------------------------------------------------------------------------ writing */
+
+struct vv_table_writer;
+
+struct vv_table_write_options {
+    const struct vv_order *order; /* lives longer than the writer */
+    struct vv_account *account;
+    uint64_t number;
+    uint8_t uuid[VV_TABLE_UUID_SIZE];
+    enum vv_codec codec; /* blocks that it does not shrink by an eighth are stored plain */
+    enum vv_filter_kind filter;
+    uint32_t block_bytes;     /* aimed-at size of a data block before compression; 0: default */
+    uint32_t partition_bytes; /* aimed-at size of an index partition; 0: default */
+};
+
+/* Creates the file (VV_EXISTS if it is there). */
+VV_MUST int vv_table_writer_open(struct vv_env *env, const char *path,
+                                 const struct vv_table_write_options *options,
+                                 struct vv_table_writer **out);
+
+/* The next entry, strictly behind the one before in internal order (asserted). `value_bytes` is
+ * the full size of the value: value.size, or for a REF the size it names. */
+VV_MUST int vv_table_writer_add(struct vv_table_writer *w, const struct vv_entry *entry,
+                                uint64_t value_bytes);
+
+/* About how large the file would be if it were finished now. */
+uint64_t vv_table_writer_size(const struct vv_table_writer *w);
+
+/* Writes what is left and the footer, and syncs the file (not the directory). At least one entry
+ * must have been added. The writer is gone afterwards, also on failure; `facts` is then the
+ * caller's. */
+VV_MUST int vv_table_writer_finish(struct vv_table_writer *w, struct vv_table_facts *facts);
+
+/* Gives up; the caller removes the file. NULL is fine. */
+void vv_table_writer_abort(struct vv_table_writer *w);
+
+/* ------------------------------------------------------------------------------------ reading */
+
+struct vv_table;
+
+struct vv_table_open_options {
+    const struct vv_order *order;
+    struct vv_account *account;
+    struct vv_cache *cache; /* lives longer than the table; may be NULL: nothing is cached */
+    uint64_t number;
+    const uint8_t *uuid; /* of the store; NULL: any, for inspection */
+    uint64_t size_bytes; /* as the MANIFEST has it; 0: unknown */
+    bool map;            /* read the file through a mapping, charged to VV_OWNER_MAP */
+};
+
+/* Opens a table: reads footer, properties and top index, verified. One reference. VV_NOTFOUND when
+ * there is no file. VV_CORRUPT names file and offset, as every function below does. */
+VV_MUST int vv_table_open(struct vv_env *env, const char *path,
+                          const struct vv_table_open_options *options, struct vv_table **out);
+void vv_table_ref(struct vv_table *t);
+void vv_table_unref(struct vv_table *t); /* the last one closes the file; NULL is fine */
+
+uint64_t vv_table_number(const struct vv_table *t);
+bool vv_table_mapped(const struct vv_table *t);
+
+/* What the table's own properties and index say; for repair. */
+VV_MUST int vv_table_read_facts(struct vv_table *t, struct vv_table_facts *out);
+
+/* An entry found by a lookup. The value stays valid until vv_table_hit_release. */
+struct vv_table_hit {
+    vv_slice value;
+    vv_seq seq;
+    enum vv_kind kind;
+    struct vv_block *block; /* holds the value; NULL where `table` does */
+    struct vv_table *table; /* a reference, when the value lies in the mapped file */
+};
+
+void vv_table_hit_release(struct vv_table_hit *hit);
+
+/* False when the filter proves that no version of the key is here. A damaged or missing filter says
+ * true. `hash` is vv_hash(key). Never fails; may read the filter from disk. */
+bool vv_table_may_hold(struct vv_table *t, vv_slice key, uint64_t hash);
+
+/* Brings the filter's lines for this hash towards the processor, if they are in memory. */
+void vv_table_prefetch(struct vv_table *t, uint64_t hash);
+
+/* The newest version of `key` with sequence <= `seq`: VV_OK (a tombstone is a hit too) or
+ * VV_NOTFOUND. Does not ask the filter. */
+VV_MUST int vv_table_get(struct vv_table *t, vv_slice key, uint64_t hash, vv_seq seq,
+                         struct vv_table_hit *out);
+
+enum vv_table_read_mode {
+    VV_TABLE_READ_CACHED, /* through the cache */
+    VV_TABLE_READ_SCAN,   /* reads ahead, does not fill the cache: for merges and whole scans */
+};
+
+/* An iterator over the table; it holds a reference. */
+VV_MUST int vv_table_iter(struct vv_table *t, enum vv_table_read_mode mode, struct vv_iter **out);
+
+/* Calls `visit` for each value reference of the table into value file `file`, with the offset (in
+ * units of 8) of the record, ascending. */
+VV_MUST int vv_table_visit_refs(struct vv_table *t, uint64_t file,
+                                int (*visit)(void *context, uint32_t offset_units), void *context);
+
+/* Reads and verifies every byte: checksums, order, counts, filters (no key denied), properties.
+ * VV_CORRUPT at the first damage. */
+VV_MUST int vv_table_check(struct vv_table *t);
+
+/* Bytes of the file between two keys, from the index alone, without reading blocks if the index is
+ * in memory. */
+VV_MUST int vv_table_approximate_bytes(struct vv_table *t, vv_slice from, vv_slice to,
+                                       uint64_t *out);
+
+#endif

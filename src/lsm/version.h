@@ -69,6 +69,11 @@ struct vv_version {
     size_t value_count;
 };
 
+struct vv_table_add {
+    int level;
+    struct vv_table_meta *table; /* a reference is taken */
+};
+
 /* What an edit adds to and takes from a version. The arrays are the caller's. */
 struct vv_version_change {
     const struct {

@@ -76,10 +76,7 @@ struct vv_table_add {
 
 /* What an edit adds to and takes from a version. The arrays are the caller's. */
 struct vv_version_change {
-    const struct {
-        int level;
-        struct vv_table_meta *table; /* a reference is taken */
-    } * adds;
+    const struct vv_table_add *adds;
     size_t add_count;
     const uint64_t *removes; /* table numbers; VV_CORRUPT if one is not there */
     size_t remove_count;

@@ -29,6 +29,10 @@ void vv_tables_free(struct vv_tables *tables); /* all metas must be gone; NULL i
 VV_MUST int vv_table_meta_new(struct vv_tables *tables, uint64_t number,
                               struct vv_table_facts *facts_take, struct vv_table_meta **out);
 
+/* Called by the last unref of a meta: closes the table, removes the file if it is obsolete, frees
+ * the meta. */
+void vv_tables_drop(struct vv_table_meta *meta);
+
 /* The table, opened if need be, with a reference: vv_table_unref it. A missing file is
  * VV_CORRUPT. */
 VV_MUST int vv_tables_open(struct vv_table_meta *meta, struct vv_table **out);

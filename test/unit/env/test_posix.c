@@ -1,0 +1,284 @@
+/*
+ * What only the operating system's world can show: descriptors, locks between processes, refusals.
+ * The promises common to all worlds are in test/contract/test_env.c.
+ */
+#include "env/posix.h"
+
+#include "harness/test.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { PATH_SIZE = 4096 };
+
+struct place {
+    char path[PATH_SIZE];
+};
+
+static struct place place_in(const char *dir, const char *name)
+{
+    struct place place;
+    (void)snprintf(place.path, sizeof place.path, "%s/%s", dir, name);
+    return place;
+}
+
+static int child_status(pid_t child)
+{
+    int status = -1;
+    CHECK_EQ_INT(waitpid(child, &status, 0), child);
+    CHECK(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+/* Exits with 0 when the lock could be had. */
+static pid_t fork_locker(const char *path)
+{
+    pid_t child = fork();
+    if (child == 0) {
+        struct vv_lock *lock = NULL;
+        int rc = vv_env_lock(vv_env_posix(), path, &lock);
+        _exit(rc == VV_OK ? 0 : -rc);
+    }
+    return child;
+}
+
+TEST(descriptors_0_to_2_are_never_used)
+{
+    const char *dir = test_tmpdir();
+    struct vv_env *env = vv_env_posix();
+    pid_t child = fork();
+    if (child == 0) {
+        struct vv_file *file = NULL;
+        struct vv_lock *lock = NULL;
+        struct stat st;
+        for (int fd = 0; fd < 3; fd++)
+            (void)close(fd);
+        bool fine = vv_env_open(env, place_in(dir, "data").path, VV_OPEN_CREATE, &file) == VV_OK &&
+                    vv_env_lock(env, place_in(dir, "lock").path, &lock) == VV_OK;
+        for (int fd = 0; fd < 3; fd++)
+            fine = fine && fstat(fd, &st) < 0 && errno == EBADF;
+        _exit(fine ? 0 : 1);
+    }
+    CHECK_EQ_INT(child_status(child), 0);
+}
+
+TEST(files_and_locks_are_closed_on_exec)
+{
+    const char *dir = test_tmpdir();
+    struct place place = place_in(dir, "data");
+    struct vv_env *env = vv_env_posix();
+    struct vv_file *file;
+    struct vv_lock *lock;
+    CHECK_OK(vv_env_open(env, place.path, VV_OPEN_CREATE, &file));
+    CHECK_OK(vv_env_lock(env, place_in(dir, "lock").path, &lock));
+    char command[PATH_SIZE + 64];
+    (void)snprintf(command, sizeof command, "! ls -l /proc/self/fd | grep -q '%s'", dir);
+    CHECK_EQ_INT(system(command), 0);
+    vv_env_unlock(lock);
+    vv_file_close(file);
+}
+
+TEST(a_lock_holds_against_other_processes_and_dies_with_its_own)
+{
+    struct place place = place_in(test_tmpdir(), "lock");
+    struct vv_lock *lock;
+    CHECK_OK(vv_env_lock(vv_env_posix(), place.path, &lock));
+    CHECK_EQ_INT(child_status(fork_locker(place.path)), -VV_LOCKED);
+    vv_env_unlock(lock);
+    CHECK_EQ_INT(child_status(fork_locker(place.path)), 0);
+    CHECK_OK(vv_env_lock(vv_env_posix(), place.path, &lock)); /* that process is gone */
+    vv_env_unlock(lock);
+}
+
+TEST(a_lock_survives_another_descriptor_of_the_file_being_closed)
+{
+    struct place place = place_in(test_tmpdir(), "lock");
+    struct vv_lock *lock;
+    struct vv_file *file;
+    CHECK_OK(vv_env_lock(vv_env_posix(), place.path, &lock));
+    CHECK_OK(vv_env_open(vv_env_posix(), place.path, VV_OPEN_WRITE, &file));
+    vv_file_close(file);
+    CHECK_EQ_INT(child_status(fork_locker(place.path)), -VV_LOCKED);
+    vv_env_unlock(lock);
+}
+
+TEST(a_forked_child_that_unlocks_leaves_the_parent_its_lock)
+{
+    struct place place = place_in(test_tmpdir(), "lock");
+    struct vv_lock *lock;
+    CHECK_OK(vv_env_lock(vv_env_posix(), place.path, &lock));
+    pid_t child = fork();
+    if (child == 0) {
+        vv_env_unlock(lock);
+        _exit(0);
+    }
+    CHECK_EQ_INT(child_status(child), 0);
+    CHECK_EQ_INT(child_status(fork_locker(place.path)), -VV_LOCKED);
+    vv_env_unlock(lock);
+}
+
+TEST(a_forked_child_does_not_hold_the_lock_of_a_dead_parent)
+{
+    struct place place = place_in(test_tmpdir(), "lock");
+    int stay[2];
+    CHECK_EQ_INT(pipe(stay), 0);
+    pid_t parent = fork();
+    if (parent == 0) {
+        struct vv_lock *lock;
+        if (vv_env_lock(vv_env_posix(), place.path, &lock) < 0)
+            _exit(1);
+        if (fork() == 0) { /* lives until the test closes its end */
+            char byte;
+            (void)close(stay[1]);
+            (void)!read(stay[0], &byte, 1);
+        }
+        _exit(0);
+    }
+    CHECK_EQ_INT(child_status(parent), 0);
+    struct vv_lock *lock;
+    /* The grandchild may need a moment to get to its first instruction. */
+    int rc = VV_LOCKED;
+    for (int i = 0; i < 1000 && rc == VV_LOCKED; i++) {
+        rc = vv_env_lock(vv_env_posix(), place.path, &lock);
+        if (rc == VV_LOCKED)
+            vv_env_sleep_us(vv_env_posix(), 1000);
+    }
+    CHECK_OK(rc);
+    vv_env_unlock(lock);
+    (void)close(stay[0]);
+    (void)close(stay[1]);
+}
+
+TEST(a_lock_file_is_never_deleted_and_never_followed)
+{
+    const char *dir = test_tmpdir();
+    struct place place = place_in(dir, "lock");
+    struct place link = place_in(dir, "link");
+    struct vv_path_info info;
+    struct vv_lock *lock;
+    CHECK_OK(vv_env_lock(vv_env_posix(), place.path, &lock));
+    vv_env_unlock(lock);
+    CHECK_OK(vv_env_info(vv_env_posix(), place.path, &info));
+    CHECK_EQ_INT(symlink(place.path, link.path), 0);
+    CHECK_RC(vv_env_lock(vv_env_posix(), link.path, &lock), VV_IO);
+}
+
+TEST(a_file_size_limit_is_reported_as_full)
+{
+    struct place place = place_in(test_tmpdir(), "data");
+    pid_t child = fork();
+    if (child == 0) {
+        struct rlimit limit = {.rlim_cur = 8192, .rlim_max = 8192};
+        static const uint8_t zeros[10000];
+        vv_slice part = vv_slice_of(zeros, sizeof zeros);
+        struct vv_file *file;
+        uint64_t size = 0;
+        (void)signal(SIGXFSZ, SIG_IGN);
+        (void)setrlimit(RLIMIT_FSIZE, &limit);
+        CHECK_OK(vv_env_open(vv_env_posix(), place.path, VV_OPEN_CREATE, &file));
+        CHECK_RC(vv_file_write_at(file, 0, &part, 1), VV_FULL);
+        CHECK(strstr(vv_error_story(), place.path) != NULL);
+        CHECK(strstr(vv_error_story(), "write") != NULL);
+        CHECK_OK(vv_file_size(file, &size));
+        CHECK_EQ_U64(size, 8192); /* a prefix was written before the limit was met */
+        vv_file_close(file);
+        _exit(0);
+    }
+    CHECK_EQ_INT(child_status(child), 0);
+}
+
+TEST(a_full_device_is_reported_as_full)
+{
+    struct vv_file *file;
+    vv_slice part = vv_slice_str("x");
+    if (access("/dev/full", W_OK) < 0)
+        test_skip("there is no full device");
+    CHECK_OK(vv_env_open(vv_env_posix(), "/dev/full", VV_OPEN_WRITE, &file));
+    CHECK_RC(vv_file_write_at(file, 0, &part, 1), VV_FULL);
+    vv_file_close(file);
+}
+
+TEST(running_out_of_descriptors_is_a_limit_and_not_a_missing_file)
+{
+    const char *dir = test_tmpdir();
+    struct place place = place_in(dir, "data");
+    pid_t child = fork();
+    if (child == 0) {
+        struct rlimit limit = {.rlim_cur = 3, .rlim_max = 3};
+        struct vv_buf names = VV_BUF_INIT;
+        struct vv_file *file;
+        struct vv_lock *lock;
+        (void)setrlimit(RLIMIT_NOFILE, &limit);
+        CHECK_RC(vv_env_open(vv_env_posix(), place.path, VV_OPEN_READ, &file), VV_LIMIT);
+        CHECK_RC(vv_env_list(vv_env_posix(), dir, &names), VV_LIMIT);
+        CHECK_RC(vv_env_lock(vv_env_posix(), place.path, &lock), VV_LIMIT);
+        _exit(0);
+    }
+    CHECK_EQ_INT(child_status(child), 0);
+}
+
+TEST(what_is_forbidden_is_a_matter_of_permission)
+{
+    const char *dir = test_tmpdir();
+    struct place place = place_in(dir, "data");
+    struct vv_file *file;
+    CHECK_OK(vv_env_open(vv_env_posix(), place.path, VV_OPEN_CREATE, &file));
+    vv_file_close(file);
+    CHECK_EQ_INT(chmod(dir, 0755), 0);
+    CHECK_EQ_INT(chmod(place.path, 0444), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        if (geteuid() == 0 && setuid(65534) < 0)
+            _exit(0);
+        if (access(place.path, R_OK) < 0) /* a directory above is closed to others */
+            _exit(0);
+        CHECK_RC(vv_env_open(vv_env_posix(), place.path, VV_OPEN_WRITE, &file), VV_PERMISSION);
+        CHECK(strstr(vv_error_story(), place.path) != NULL);
+        CHECK_OK(vv_env_open(vv_env_posix(), place.path, VV_OPEN_READ, &file));
+        _exit(0);
+    }
+    CHECK_EQ_INT(child_status(child), 0);
+}
+
+TEST(a_path_through_a_file_is_a_failure_and_not_a_missing_file)
+{
+    const char *dir = test_tmpdir();
+    struct vv_path_info info;
+    struct vv_file *file;
+    CHECK_OK(vv_env_open(vv_env_posix(), place_in(dir, "data").path, VV_OPEN_CREATE, &file));
+    vv_file_close(file);
+    struct place beyond = place_in(dir, "data/more");
+    CHECK_RC(vv_env_open(vv_env_posix(), beyond.path, VV_OPEN_READ, &file), VV_IO);
+    CHECK_RC(vv_env_info(vv_env_posix(), beyond.path, &info), VV_IO);
+}
+
+TEST(opening_a_directory_as_a_file_says_so)
+{
+    struct vv_file *file;
+    CHECK_RC(vv_env_open(vv_env_posix(), test_tmpdir(), VV_OPEN_READ, &file), VV_IO);
+    CHECK(strstr(vv_error_story(), "directory") != NULL);
+    CHECK_RC(vv_env_open(vv_env_posix(), test_tmpdir(), VV_OPEN_WRITE, &file), VV_IO);
+    CHECK(strstr(vv_error_story(), "directory") != NULL);
+}
+
+TEST(facts_are_within_reason)
+{
+    struct vv_env_facts facts;
+    struct rlimit files;
+    vv_env_facts(vv_env_posix(), &facts);
+    CHECK(facts.memory_bytes >= (uint64_t)1 << 20);
+    CHECK(facts.memory_bytes <=
+          (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE));
+    CHECK(facts.cpu_count >= 1);
+    CHECK(facts.cpu_count <= (uint32_t)sysconf(_SC_NPROCESSORS_CONF));
+    CHECK_EQ_INT(getrlimit(RLIMIT_NOFILE, &files), 0);
+    CHECK(facts.file_count_max > 0);
+    CHECK(facts.file_count_max <= files.rlim_cur);
+}

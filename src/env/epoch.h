@@ -33,7 +33,7 @@ void vv_epoch_leave(struct vv_epoch *epoch, uint32_t slot);
 
 /* Calls `release(object)` once all spans that were open when this was called have ended: now, or
  * in a later vv_epoch_retire or vv_epoch_collect by any thread. Takes a lock: slow path only.
- * Out of memory for the note it waits for the readers instead. */
+ * Out of memory for the note it waits for the readers instead: never call it within a span. */
 void vv_epoch_retire(struct vv_epoch *epoch, void (*release)(void *object), void *object);
 
 /* Releases what can be released now. */

@@ -14,8 +14,11 @@
  *   56  prev_seq    u64      last sequence in the logs before this one
  *   64  created_us  u64      wall clock, for people
  *   72  required    u32      feature bits a reader must know: none yet, so zero
- *   76  reserved    16       zero
+ *   76  stale_end   u64      bytes from 96 to here may be of the file's former life; 0: none are
+ *   84  reserved    8        zero, and ignored
  *   92  check       u32      checksum of bytes 0 to 91, seed 0
+ *
+ * A later version may use the reserved bytes; magic, version and check stay where they are.
  *
  * record, 24-byte header, padded with zeros to a multiple of 8
  *    0  check       u32      see below
@@ -32,8 +35,13 @@
  * seed = salt), where body hash = XXH3(body; seed = key_size > 0 ? XXH3(key) : 0). So a record
  * verifies only in its file, in this life of the file, at its place.
  *
- * In logs of kind WAL and MANIFEST the sequences are continuous: each record begins where the one
- * before it ended (a BATCH takes aux numbers, an EDIT one).
+ * In logs of kind WAL and MANIFEST the sequences are continuous: the first record's is at least
+ * first_seq (which may have been a guess when the log was prepared), and each record begins where
+ * the one before it ended. A BATCH takes aux numbers, an EDIT one, a SEAL none. In other kinds each
+ * record's is at least first_seq and that is all.
+ *
+ * A WAL holds BATCH records, a MANIFEST EDIT, a VALUES log KV, a HASH log BATCH and KV; any may end
+ * with a SEAL. Only KV has a key, and only BATCH an aux.
  */
 #ifndef VV_LOG_LOG_H
 #define VV_LOG_LOG_H
@@ -72,7 +80,8 @@ struct vv_log_head {
     uint64_t first_seq;
     uint64_t prev_number;
     uint64_t prev_seq;
-    uint64_t created_us; /* filled in by vv_log_create */
+    uint64_t created_us; /* filled in by vv_log_create, like the next */
+    uint64_t stale_end;
 };
 
 struct vv_record {
@@ -95,9 +104,10 @@ struct vv_log_create_options {
     bool prev_synced;  /* all earlier logs, and what they refer to, are synced */
 };
 
-/* Creates a log file and writes its header. With a spare, the header is synced before this returns,
- * so that no record of the file's former life can ever be mistaken for one of this. The caller
- * syncs the directory before it acknowledges anything in the log. */
+/* Creates a log file and writes its header. With a spare, the header is synced before the file gets
+ * its name, so that no record of the file's former life can ever be mistaken for one of this; a
+ * spare that is gone is done without. VV_EXISTS if there is something at `path`. The caller syncs
+ * the directory before it acknowledges anything in the log. */
 VV_MUST int vv_log_create(struct vv_env *env, const char *path,
                           const struct vv_log_create_options *options, struct vv_log **out);
 
@@ -110,14 +120,16 @@ uint64_t vv_record_hash(vv_slice key, vv_slice body);
 uint64_t vv_record_size(size_t key_size, size_t body_size);
 
 /* Appends the records with one write and gives the offset of each, if `offsets` is not NULL. Sets
- * VV_RECORD_PREV_SYNCED where it is true. One thread at a time. Records are copied only if small.
- * After a failure the log refuses every further append and sync with the same story: what it holds
- * behind the last good record is unknown. */
+ * VV_RECORD_PREV_SYNCED where it is true, and clears it elsewhere. Types and sequences must be as
+ * the top of this page says. One thread at a time. Records are copied only if small. VV_TOOBIG for
+ * 4 GiB of key and body. After any failure the log refuses every further append and sync with the
+ * same story: what it holds behind the last good record is unknown. */
 VV_MUST int vv_log_append(struct vv_log *log, const struct vv_record *records, size_t count,
                           uint64_t *offsets);
 
-/* Makes all records durable whose append returned before the call. May run beside append. A failure
- * poisons the log. */
+/* Makes all records durable whose append returned before the call. Any thread, also beside append.
+ * A failure poisons the log. The logs before this one, and what the records refer to, must have been
+ * synced before: the record that comes next will say so. */
 VV_MUST int vv_log_sync(struct vv_log *log);
 
 uint64_t vv_log_size(const struct vv_log *log);        /* bytes in use; any thread */
@@ -140,15 +152,22 @@ enum vv_log_tail {
 };
 
 struct vv_log_expect {
-    enum vv_log_kind kind;
+    enum vv_log_kind kind;  /* 0: any */
     uint64_t number;        /* 0: any */
     const uint8_t *uuid;    /* NULL: any */
     bool later_prev_synced; /* a later log says that this one was synced whole: any damage is rot */
 };
 
+/* That a synced log ends too early, at a whole record or where bytes of a former life begin, only
+ * the next log's prev_seq can show: the caller compares. A log with a torn tail must be cut there
+ * (vv_file_truncate to vv_log_reader_end, and sync) or done with before a later log's first record
+ * may say PREV_SYNCED. */
+
 /* Opens a log for reading from its start. VV_NOTFOUND when there is no file. VV_CORRUPT when the
  * header is damaged or not as expected; VV_UNSUPPORTED for a later version or unknown feature. A
- * file too short for a header, or all zeros there, is VV_END: power failed before it was written. */
+ * file too short for a header, or all zeros there, is VV_END: power failed before it was written;
+ * so is a header that fails its checksum with nothing but zeros behind it. With later_prev_synced
+ * these, too, are VV_CORRUPT. */
 VV_MUST int vv_log_reader_open(struct vv_env *env, const char *path,
                                const struct vv_log_expect *expect, struct vv_log_reader **out);
 void vv_log_reader_close(struct vv_log_reader *r); /* NULL is fine */
@@ -157,17 +176,22 @@ const struct vv_log_head *vv_log_reader_head(const struct vv_log_reader *r);
 
 /* Reads the next record; its slices hold until the next call. VV_END behind the last good one (see
  * vv_log_reader_tail). VV_CORRUPT with file and offset when what follows is damage and no torn
- * tail: that is, when a later record or log proves that these bytes had been synced. */
+ * tail: that is, when a later record or log proves that these bytes had been synced. VV_UNSUPPORTED
+ * for a sound record that this build does not know.
+ *
+ * Works beside a writer, also in another process: a record half written is simply the tail, and
+ * after VV_END another call looks again and goes on when there is more. */
 VV_MUST int vv_log_read(struct vv_log_reader *r, struct vv_record *record, uint64_t *offset);
 
-/* After VV_END: */
+/* After VV_END: what was found there the first time. */
 enum vv_log_tail vv_log_reader_tail(const struct vv_log_reader *r);
 uint64_t vv_log_reader_end(const struct vv_log_reader *r); /* offset behind the last good record */
 uint64_t vv_log_reader_seq_seen(const struct vv_log_reader *r); /* highest sequence in any record
                                                   * that verifies, also behind the valid prefix */
 
-/* After VV_CORRUPT, for repair: skips to the next record that verifies, if there is one. */
-VV_MUST int vv_log_reader_skip(struct vv_log_reader *r); /* or VV_END */
+/* After VV_CORRUPT from vv_log_read, for repair: skips to the next record that verifies, if there
+ * is one, however far it is; then vv_log_read gives it. Or VV_END. */
+VV_MUST int vv_log_reader_skip(struct vv_log_reader *r);
 
 /* Reads one record at an offset that a reference names, from an open file of this log. `scratch`
  * holds the bytes. VV_CORRUPT if it does not verify. */

@@ -132,6 +132,10 @@ VV_MUST int vv_log_append(struct vv_log *log, const struct vv_record *records, s
  * synced before: the record that comes next will say so. */
 VV_MUST int vv_log_sync(struct vv_log *log);
 
+/* The same, but counts only the first `size_bytes` bytes as synced: what later records refer to may
+ * not be. */
+VV_MUST int vv_log_sync_to(struct vv_log *log, uint64_t size_bytes);
+
 uint64_t vv_log_size(const struct vv_log *log);        /* bytes in use; any thread */
 uint64_t vv_log_synced_size(const struct vv_log *log); /* of these, known to be durable */
 struct vv_file *vv_log_file(struct vv_log *log);       /* for reading what was appended */

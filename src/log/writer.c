@@ -319,14 +319,16 @@ int vv_log_append(struct vv_log *log, const struct vv_record *records, size_t co
 
 /* ---- syncing */
 
-static int sync_locked(struct vv_log *log)
+static int sync_locked(struct vv_log *log, uint64_t limit)
 {
     vv_mutex_assert_held(&log->sync_mu);
     int rc = check_poison(log);
     if (rc < 0)
         return rc;
     uint64_t size = atomic_load_explicit(&log->size, memory_order_acquire);
-    if (size == atomic_load_explicit(&log->synced_size, memory_order_relaxed))
+    if (size > limit)
+        size = limit;
+    if (size <= atomic_load_explicit(&log->synced_size, memory_order_relaxed))
         return VV_OK;
     if ((rc = vv_file_sync(log->file)) < 0)
         return poison(log, rc);
@@ -334,12 +336,17 @@ static int sync_locked(struct vv_log *log)
     return VV_OK;
 }
 
-int vv_log_sync(struct vv_log *log)
+int vv_log_sync_to(struct vv_log *log, uint64_t size_bytes)
 {
     vv_mutex_lock(&log->sync_mu);
-    int rc = sync_locked(log);
+    int rc = sync_locked(log, size_bytes);
     vv_mutex_unlock(&log->sync_mu);
     return rc;
+}
+
+int vv_log_sync(struct vv_log *log)
+{
+    return vv_log_sync_to(log, UINT64_MAX);
 }
 
 /* ---- looking */

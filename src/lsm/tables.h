@@ -1,6 +1,7 @@
 /*
- * The open tables of a tree: opened on first use, closed when too many are open, removed from disk
- * when no version needs them any more.
+ * The open tables of a tree: opened on first use, and removed from disk when no version needs them
+ * any more. A handle stays open as long as its table is in use; tables grow with the store, so that
+ * their number, and with it the number of descriptors, stays bounded (see lsm/pick.h).
  */
 #ifndef VV_LSM_TABLES_H
 #define VV_LSM_TABLES_H
@@ -18,7 +19,6 @@ struct vv_tables_options {
     struct vv_cache *cache;
     uint8_t uuid[VV_TABLE_UUID_SIZE];
     uint64_t map_bytes_max; /* map tables as long as all mapped ones take no more than this */
-    uint32_t open_max;      /* handles to keep open */
     bool readonly;          /* never remove a file */
 };
 

@@ -6,14 +6,17 @@
  * and leaves the references as they are: the new file serves the old one's references through a
  * map, which stands in its SEAL record:
  *
- * map, in the body of the SEAL record of a file that replaced others
+ * body of the SEAL record of a file that replaced others
  *    entries  16 bytes each, ascending by (file, from)
  *       0  file   u32   as in the reference
  *       4  from   u32   offset in that file, units of 8 bytes
  *       8  to     u32   offset in this file, units of 8 bytes
  *      12  zero   u32
+ *    trailer, the last 16 bytes of the file
+ *       0  seal   u64   offset of the SEAL record
+ *       8  count  u64   of entries
  *
- * A file that replaced none has a SEAL with an empty body, or none at all if the process was killed.
+ * A file that replaced none has a SEAL without entries, or none at all if the process was killed.
  */
 #ifndef VV_LSM_VALUES_H
 #define VV_LSM_VALUES_H

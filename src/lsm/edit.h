@@ -1,0 +1,82 @@
+/*
+ * An edit: one atomic change of the tree, as it stands in the MANIFEST.
+ *
+ * edit   fields, each: tag varint, size varint, content. Integers in contents are varints; "sized"
+ *        is a varint size and bytes. Tags below 64 must be known; higher ones may be skipped.
+ *
+ *    1  format      version (1), uuid 16 bytes, engine sized ("lsm"), comparator name sized
+ *    2  next file   lowest number that no file has had
+ *    3  last seq    highest sequence in tables, or ever given out before a gap
+ *    6  table add   level, number, size, entries, tombstones, raw bytes, min seq, max seq,
+ *                   created (µs), smallest key sized, largest key sized, count of value files,
+ *                   then for each: file, bytes, count
+ *    7  table gone  number
+ *    8  log         lowest number of a log that must be replayed
+ *    9  value file  number, sealed (0/1), record bytes, record count, count of files served, those
+ *   11  value gone  number
+ *   14  snapshot    empty: this edit alone is the whole state up to here
+ */
+#ifndef VV_LSM_EDIT_H
+#define VV_LSM_EDIT_H
+
+#include "base/buf.h"
+#include "sst/table.h"
+
+enum { VV_FORMAT_VERSION = 1, VV_COMPARATOR_NAME_MAX = 255 };
+
+struct vv_edit_table {
+    int level;
+    uint64_t number;
+    uint64_t created_us;
+    struct vv_table_facts facts;
+};
+
+struct vv_edit_value_file {
+    uint64_t number;
+    bool sealed;
+    uint64_t record_bytes;
+    uint64_t record_count;
+    uint64_t *serves;
+    size_t serve_count;
+};
+
+/* Zeroed memory is an edit that changes nothing. Optional numbers are absent when 0. */
+struct vv_edit {
+    bool has_format;
+    uint32_t format_version;
+    uint8_t uuid[VV_TABLE_UUID_SIZE];
+    struct vv_buf engine, comparator;
+    uint64_t next_file;
+    vv_seq last_seq;
+    uint64_t log_number;
+    bool snapshot;
+
+    struct vv_edit_table *tables; /* owned, as are the contents */
+    size_t table_count;
+    uint64_t *tables_gone;
+    size_t table_gone_count;
+    struct vv_edit_value_file *values;
+    size_t value_count;
+    uint64_t *values_gone;
+    size_t value_gone_count;
+};
+
+void vv_edit_deinit(struct vv_edit *edit);
+
+/* Each adds to the edit; the first copies keys and sums. VV_NOMEM. */
+VV_MUST int vv_edit_add_table(struct vv_edit *edit, int level, uint64_t number, uint64_t created_us,
+                              const struct vv_table_facts *facts);
+VV_MUST int vv_edit_remove_table(struct vv_edit *edit, uint64_t number);
+VV_MUST int vv_edit_add_value_file(struct vv_edit *edit, const struct vv_edit_value_file *file);
+VV_MUST int vv_edit_remove_value_file(struct vv_edit *edit, uint64_t number);
+
+VV_MUST int vv_edit_encode(const struct vv_edit *edit, struct vv_buf *out);
+
+/* VV_CORRUPT for bytes that are no edit, VV_UNSUPPORTED for a tag or version that is not known.
+ * `out` must be zeroed and is released by the caller also on failure. */
+VV_MUST int vv_edit_decode(vv_slice raw, struct vv_edit *out);
+
+/* Appends the edit in words, one line a field. */
+VV_MUST int vv_edit_print(const struct vv_edit *edit, struct vv_buf *out);
+
+#endif

@@ -1,0 +1,422 @@
+#include "lsm/wal.h"
+
+#include "base/alloc.h"
+#include "env/thread.h"
+#include "lsm/names.h"
+
+enum { LOGS_MAX = 64, SPARES_MAX = 2 };
+
+/* One log file of the chain. `log` is NULL for those that recovery found. */
+struct wal_log {
+    struct vv_log *log;
+    uint64_t number;
+    uint64_t size_bytes; /* of inherited logs */
+    uint32_t syncing;    /* syncs under way: do not close */
+    bool synced;         /* whole, and never appended to again */
+    bool retired;        /* not needed any more: release when no sync is under way */
+};
+
+struct wal_spare {
+    uint64_t number;
+    uint64_t size_bytes;
+};
+
+struct vv_wal {
+    struct vv_wal_options options; /* constant */
+
+    struct vv_mutex sync_mu; /* one sync at a time, so that older logs go first; rank 35 */
+
+    struct vv_mutex mu;             /* protects all below; never held over a sync; rank 55 */
+    struct wal_log *logs[LOGS_MAX]; /* ascending; the last one is appended to */
+    size_t log_count;
+    struct wal_spare spares[SPARES_MAX];
+    size_t spare_count;
+    uint64_t spare_bytes;
+    bool unnamed; /* a log's name may not be durable yet */
+
+    /* the commit leader's own */
+    struct vv_record *records;
+    size_t record_cap;
+    struct vv_log *newest;
+    bool broken;
+    _Atomic(uint64_t) appended_bytes;
+};
+
+int vv_wal_new(const struct vv_wal_options *options, struct vv_wal **out)
+{
+    struct vv_wal *wal = vv_alloc_zero(sizeof *wal);
+    if (wal == NULL)
+        return VV_NOMEM;
+    wal->options = *options;
+    vv_mutex_init(&wal->sync_mu, 35);
+    vv_mutex_init(&wal->mu, 55);
+    *out = wal;
+    return VV_OK;
+}
+
+static void log_free(struct wal_log *log)
+{
+    vv_log_close(log->log);
+    vv_free(log);
+}
+
+static void remove_file(struct vv_wal *wal, enum vv_name_kind kind, uint64_t number)
+{
+    struct vv_path path = vv_path_of(wal->options.dir, kind, number);
+    /* What cannot be removed now, the next open removes. */
+    int rc = vv_env_remove(wal->options.env, path.text);
+    (void)rc;
+}
+
+void vv_wal_free(struct vv_wal *wal)
+{
+    if (wal == NULL)
+        return;
+    for (size_t i = 0; i < wal->log_count; i++)
+        log_free(wal->logs[i]);
+    vv_free(wal->records);
+    vv_mutex_deinit(&wal->mu);
+    vv_mutex_deinit(&wal->sync_mu);
+    vv_free(wal);
+}
+
+/* ----------------------------------------------------------------------------------- rotating */
+
+static bool all_synced_locked(const struct vv_wal *wal)
+{
+    vv_mutex_assert_held(&wal->mu);
+    for (size_t i = 0; i < wal->log_count; i++) {
+        const struct wal_log *log = wal->logs[i];
+        if (log->log != NULL && vv_log_synced_size(log->log) != vv_log_size(log->log))
+            return false;
+    }
+    return true;
+}
+
+/* Takes a spare for the log that is about to be made; false when there is none. */
+static bool take_spare_locked(struct vv_wal *wal, uint64_t *number)
+{
+    vv_mutex_assert_held(&wal->mu);
+    if (wal->spare_count == 0)
+        return false;
+    *number = wal->spares[--wal->spare_count].number;
+    return true;
+}
+
+/* A log whose first append failed holds nothing that anybody was told of. */
+static void drop_empty(struct vv_wal *wal)
+{
+    struct wal_log *empty = NULL;
+    vv_mutex_lock(&wal->mu);
+    size_t last = wal->log_count - 1;
+    if (wal->log_count > 0 && wal->logs[last]->log != NULL && wal->logs[last]->syncing == 0 &&
+        vv_log_size(wal->logs[last]->log) == VV_LOG_HEAD_SIZE) {
+        empty = wal->logs[last];
+        wal->log_count--;
+    }
+    vv_mutex_unlock(&wal->mu);
+    if (empty == NULL)
+        return;
+    wal->newest = NULL;
+    remove_file(wal, VV_NAME_WAL, empty->number);
+    log_free(empty);
+}
+
+int vv_wal_rotate(struct vv_wal *wal, uint64_t number, vv_seq prev_seq)
+{
+    struct vv_path path = vv_path_of(wal->options.dir, VV_NAME_WAL, number);
+    struct vv_path spare;
+    uint64_t spare_number = 0;
+    struct vv_log_create_options options = {
+        .head = {
+            .kind = VV_LOG_WAL, .number = number, .first_seq = prev_seq + 1, .prev_seq = prev_seq}};
+    memcpy(options.head.uuid, wal->options.uuid, VV_UUID_SIZE);
+    struct wal_log *log = vv_alloc_zero(sizeof *log);
+    if (log == NULL)
+        return VV_NOMEM;
+    log->number = number;
+    drop_empty(wal);
+
+    vv_mutex_lock(&wal->mu);
+    options.prev_synced = all_synced_locked(wal);
+    if (wal->log_count > 0)
+        options.head.prev_number = wal->logs[wal->log_count - 1]->number;
+    if (wal->options.recycle && take_spare_locked(wal, &spare_number)) {
+        spare = vv_path_of(wal->options.dir, VV_NAME_SPARE, spare_number);
+        options.spare = spare.text;
+    }
+    bool room = wal->log_count < LOGS_MAX;
+    vv_mutex_unlock(&wal->mu);
+
+    int rc = room ? vv_log_create(wal->options.env, path.text, &options, &log->log)
+                  : vv_fail(VV_BUSY, "%d logs wait to be flushed", LOGS_MAX);
+    if (rc < 0) {
+        if (options.spare != NULL)
+            remove_file(wal, VV_NAME_SPARE, spare_number);
+        vv_free(log);
+        return rc;
+    }
+    vv_mutex_lock(&wal->mu);
+    wal->logs[wal->log_count++] = log;
+    wal->unnamed = true;
+    vv_mutex_unlock(&wal->mu);
+    wal->newest = log->log;
+    wal->broken = false;
+    return VV_OK;
+}
+
+/* ---------------------------------------------------------------------------------- appending */
+
+static int records_reserve(struct vv_wal *wal, size_t count)
+{
+    if (count <= wal->record_cap)
+        return VV_OK;
+    struct vv_record *records = vv_realloc(wal->records, count * sizeof records[0]);
+    if (records == NULL)
+        return VV_NOMEM;
+    wal->records = records;
+    wal->record_cap = count;
+    return VV_OK;
+}
+
+int vv_wal_append(struct vv_wal *wal, struct vv_write *const *group, size_t count)
+{
+    vv_assert(!vv_wal_broken(wal));
+    int rc = records_reserve(wal, count);
+    if (rc < 0)
+        return rc;
+    uint64_t before = vv_log_size(wal->newest);
+    for (size_t i = 0; i < count; i++) {
+        const struct vv_write *write = group[i];
+        wal->records[i] = (struct vv_record){
+            .type = VV_RECORD_BATCH,
+            .flags = write->has_refs ? VV_RECORD_HAS_REFS : 0,
+            .aux = write->count,
+            .seq = write->first,
+            .body = write->ops,
+            .body_hash = write->body_hash,
+        };
+    }
+    rc = vv_log_append(wal->newest, wal->records, count, NULL);
+    if (rc < 0) {
+        wal->broken = true;
+        return rc;
+    }
+    (void)atomic_fetch_add_explicit(&wal->appended_bytes, vv_log_size(wal->newest) - before,
+                                    memory_order_relaxed);
+    return VV_OK;
+}
+
+bool vv_wal_broken(struct vv_wal *wal)
+{
+    return wal->newest == NULL || wal->broken;
+}
+
+/* ------------------------------------------------------------------------------------ syncing */
+
+struct vv_wal_mark vv_wal_here(struct vv_wal *wal)
+{
+    struct vv_wal_mark mark = {0, 0};
+    vv_mutex_lock(&wal->mu);
+    if (wal->log_count > 0) {
+        const struct wal_log *log = wal->logs[wal->log_count - 1];
+        mark.number = log->number;
+        mark.size_bytes = log->log != NULL ? vv_log_size(log->log) : 0;
+    }
+    vv_mutex_unlock(&wal->mu);
+    return mark;
+}
+
+/* The oldest log up to `number` that is not wholly synced; held until release_synced. */
+static struct wal_log *hold_unsynced(struct vv_wal *wal, uint64_t number)
+{
+    struct wal_log *found = NULL;
+    vv_mutex_lock(&wal->mu);
+    for (size_t i = 0; i < wal->log_count && found == NULL; i++) {
+        struct wal_log *log = wal->logs[i];
+        if (log->log != NULL && !log->synced && log->number <= number)
+            found = log;
+    }
+    if (found != NULL)
+        found->syncing++;
+    vv_mutex_unlock(&wal->mu);
+    return found;
+}
+
+static void release_synced(struct vv_wal *wal, struct wal_log *log, bool synced)
+{
+    vv_mutex_lock(&wal->mu);
+    bool newest = log == wal->logs[wal->log_count - 1];
+    log->synced = log->synced || (synced && !newest);
+    log->syncing--;
+    bool last = log->retired && log->syncing == 0;
+    vv_mutex_unlock(&wal->mu);
+    if (last)
+        log_free(log);
+}
+
+static int sync_names(struct vv_wal *wal)
+{
+    vv_mutex_lock(&wal->mu);
+    bool unnamed = wal->unnamed;
+    wal->unnamed = false;
+    vv_mutex_unlock(&wal->mu);
+    int rc = unnamed ? vv_env_sync_dir(wal->options.env, wal->options.dir) : VV_OK;
+    if (rc < 0) {
+        vv_mutex_lock(&wal->mu);
+        wal->unnamed = true;
+        vv_mutex_unlock(&wal->mu);
+    }
+    return rc;
+}
+
+static int sync_all(struct vv_wal *wal, struct vv_wal_mark mark)
+{
+    struct wal_log *log;
+    int rc = VV_OK;
+    while (rc == VV_OK && (log = hold_unsynced(wal, mark.number)) != NULL) {
+        bool last = log->number == mark.number;
+        rc = vv_log_sync_to(log->log, last ? mark.size_bytes : UINT64_MAX);
+        release_synced(wal, log, rc == VV_OK && !last);
+        if (last)
+            break;
+    }
+    return rc < 0 ? rc : sync_names(wal);
+}
+
+int vv_wal_sync(struct vv_wal *wal, struct vv_wal_mark mark)
+{
+    vv_mutex_lock(&wal->sync_mu);
+    int rc = sync_all(wal, mark);
+    vv_mutex_unlock(&wal->sync_mu);
+    return rc;
+}
+
+/* ----------------------------------------------------------------------------------- retiring */
+
+static int add_inherited(struct vv_wal *wal, uint64_t number, uint64_t size_bytes)
+{
+    struct wal_log *log = vv_alloc_zero(sizeof *log);
+    if (log == NULL)
+        return VV_NOMEM;
+    *log = (struct wal_log){.number = number, .size_bytes = size_bytes, .synced = true};
+    vv_mutex_lock(&wal->mu);
+    vv_assert(wal->log_count == 0 || wal->logs[wal->log_count - 1]->number < number);
+    bool room = wal->log_count < LOGS_MAX;
+    if (room)
+        wal->logs[wal->log_count++] = log;
+    vv_mutex_unlock(&wal->mu);
+    if (!room)
+        vv_free(log);
+    return room ? VV_OK : vv_fail(VV_BUSY, "more than %d logs are left to flush", LOGS_MAX);
+}
+
+int vv_wal_inherit(struct vv_wal *wal, uint64_t number, uint64_t size_bytes)
+{
+    return add_inherited(wal, number, size_bytes);
+}
+
+int vv_wal_inherit_spare(struct vv_wal *wal, uint64_t number, uint64_t size_bytes)
+{
+    vv_mutex_lock(&wal->mu);
+    bool keep = wal->options.recycle && wal->spare_count < SPARES_MAX;
+    if (keep)
+        wal->spares[wal->spare_count++] = (struct wal_spare){number, size_bytes};
+    vv_mutex_unlock(&wal->mu);
+    if (!keep)
+        remove_file(wal, VV_NAME_SPARE, number);
+    return VV_OK;
+}
+
+/* Gives an obsolete log its new life as a spare; false when it is not wanted or cannot be. */
+static bool keep_as_spare(struct vv_wal *wal, uint64_t number, uint64_t size_bytes)
+{
+    struct vv_path from = vv_path_of(wal->options.dir, VV_NAME_WAL, number);
+    struct vv_path to = vv_path_of(wal->options.dir, VV_NAME_SPARE, number);
+    vv_mutex_lock(&wal->mu);
+    bool wanted = wal->options.recycle && wal->spare_count < SPARES_MAX &&
+                  size_bytes <= wal->spare_bytes * 2 && size_bytes >= wal->spare_bytes / 2;
+    vv_mutex_unlock(&wal->mu);
+    if (!wanted || vv_env_rename(wal->options.env, from.text, to.text) < 0)
+        return false;
+    return vv_wal_inherit_spare(wal, number, size_bytes) == VV_OK;
+}
+
+/* Takes the oldest log below `number` out of the chain; false when there is none. */
+static bool take_obsolete(struct vv_wal *wal, uint64_t number, uint64_t *gone, uint64_t *size_bytes)
+{
+    struct wal_log *idle = NULL;
+    vv_mutex_lock(&wal->mu);
+    bool found = wal->log_count > 0 && wal->logs[0]->number < number &&
+                 (wal->log_count > 1 || wal->logs[0]->log == NULL);
+    if (found) {
+        struct wal_log *log = wal->logs[0];
+        *gone = log->number;
+        *size_bytes = log->log != NULL ? vv_log_size(log->log) : log->size_bytes;
+        wal->log_count--;
+        memmove(wal->logs, wal->logs + 1, wal->log_count * sizeof wal->logs[0]);
+        log->retired = true;
+        if (log->syncing == 0)
+            idle = log;
+    }
+    vv_mutex_unlock(&wal->mu);
+    if (idle != NULL)
+        log_free(idle);
+    return found;
+}
+
+void vv_wal_retire(struct vv_wal *wal, uint64_t number)
+{
+    uint64_t gone;
+    uint64_t size_bytes;
+    while (take_obsolete(wal, number, &gone, &size_bytes)) {
+        if (!keep_as_spare(wal, gone, size_bytes))
+            remove_file(wal, VV_NAME_WAL, gone);
+    }
+}
+
+/* ------------------------------------------------------------------------------------- spares */
+
+void vv_wal_set_spare_bytes(struct vv_wal *wal, uint64_t spare_bytes)
+{
+    vv_mutex_lock(&wal->mu);
+    wal->spare_bytes = spare_bytes;
+    vv_mutex_unlock(&wal->mu);
+}
+
+bool vv_wal_wants_spare(struct vv_wal *wal)
+{
+    vv_mutex_lock(&wal->mu);
+    bool wants = wal->options.recycle && wal->spare_count == 0 && wal->spare_bytes > 0;
+    vv_mutex_unlock(&wal->mu);
+    return wants;
+}
+
+int vv_wal_prepare_spare(struct vv_wal *wal, uint64_t number)
+{
+    struct vv_path path = vv_path_of(wal->options.dir, VV_NAME_SPARE, number);
+    vv_mutex_lock(&wal->mu);
+    uint64_t size_bytes = wal->spare_bytes;
+    vv_mutex_unlock(&wal->mu);
+    int rc = vv_log_make_spare(wal->options.env, path.text, size_bytes);
+    return rc < 0 ? rc : vv_wal_inherit_spare(wal, number, size_bytes);
+}
+
+uint64_t vv_wal_disk_bytes(struct vv_wal *wal)
+{
+    uint64_t total = 0;
+    vv_mutex_lock(&wal->mu);
+    for (size_t i = 0; i < wal->log_count; i++) {
+        const struct wal_log *log = wal->logs[i];
+        total += log->log != NULL ? vv_log_size(log->log) : log->size_bytes;
+    }
+    for (size_t i = 0; i < wal->spare_count; i++)
+        total += wal->spares[i].size_bytes;
+    vv_mutex_unlock(&wal->mu);
+    return total;
+}
+
+uint64_t vv_wal_appended_bytes(struct vv_wal *wal)
+{
+    return atomic_load_explicit(&wal->appended_bytes, memory_order_relaxed);
+}

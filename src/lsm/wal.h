@@ -1,0 +1,65 @@
+/*
+ * The write-ahead log: a chain of log files, of which the newest is appended to.
+ *
+ * Appending and rotating are the commit leader's; syncing and retiring may run beside them.
+ */
+#ifndef VV_LSM_WAL_H
+#define VV_LSM_WAL_H
+
+#include "env/env.h"
+#include "kv/engine.h"
+#include "log/log.h"
+
+struct vv_wal;
+
+struct vv_wal_options {
+    struct vv_env *env;
+    const char *dir; /* lives longer */
+    uint8_t uuid[VV_UUID_SIZE];
+    bool recycle; /* keep obsolete logs for reuse, so that a sync carries no metadata */
+};
+
+VV_MUST int vv_wal_new(const struct vv_wal_options *options, struct vv_wal **out);
+
+/* Closes all logs; removes nothing but spares. NULL is fine. */
+void vv_wal_free(struct vv_wal *wal);
+
+/* Starts log `number`, in front of which the last good sequence is `prev_seq`: records of earlier
+ * logs with higher sequences do not count. On failure the chain is as before. */
+VV_MUST int vv_wal_rotate(struct vv_wal *wal, uint64_t number, vv_seq prev_seq);
+
+/* Appends the group with one write. After a failure the newest log takes no more: rotate. */
+VV_MUST int vv_wal_append(struct vv_wal *wal, struct vv_write *const *group, size_t count);
+
+/* A point in the log, to sync up to. */
+struct vv_wal_mark {
+    uint64_t number;
+    uint64_t size_bytes;
+};
+struct vv_wal_mark vv_wal_here(struct vv_wal *wal);
+
+/* Makes everything up to `mark` durable, older logs first, and the logs' names with it. Only what
+ * stands before the mark is said to be synced (VV_RECORD_PREV_SYNCED), because what later records
+ * refer to in the value log may not be. */
+VV_MUST int vv_wal_sync(struct vv_wal *wal, struct vv_wal_mark mark);
+
+/* Tells of a log (or spare) of an earlier life, so that it is retired (or used) in its time. */
+VV_MUST int vv_wal_inherit(struct vv_wal *wal, uint64_t number, uint64_t size_bytes);
+VV_MUST int vv_wal_inherit_spare(struct vv_wal *wal, uint64_t number, uint64_t size_bytes);
+
+/* Logs with numbers below `number` are no longer needed: removes them or keeps them as spares. */
+void vv_wal_retire(struct vv_wal *wal, uint64_t number);
+
+/* How large spares should be from now on; the store's size decides. */
+void vv_wal_set_spare_bytes(struct vv_wal *wal, uint64_t spare_bytes);
+
+/* Whether a spare should be written in advance, and doing so under a new file number: background.
+ * One thread at a time. */
+bool vv_wal_wants_spare(struct vv_wal *wal);
+VV_MUST int vv_wal_prepare_spare(struct vv_wal *wal, uint64_t number);
+
+uint64_t vv_wal_disk_bytes(struct vv_wal *wal);     /* of all logs and spares */
+uint64_t vv_wal_appended_bytes(struct vv_wal *wal); /* since it was made */
+bool vv_wal_broken(struct vv_wal *wal);             /* no log takes appends: rotate first */
+
+#endif

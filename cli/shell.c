@@ -1,0 +1,272 @@
+/*
+ * The shell: one command a line on one open store. The words, their options and what they do come
+ * from the table of commands; this file reads lines and keeps the batch.
+ *
+ * On a terminal it edits lines with libedit where that is built in. Elsewhere each answer is
+ * written at once, so that a program can talk to it through two pipes.
+ */
+#include "shell.h"
+
+#include "base/alloc.h"
+#include "command.h"
+#include "input.h"
+#include "words.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#ifdef VV_HAVE_LIBEDIT
+#include <editline/readline.h>
+#endif
+
+/* ------------------------------------------------------------------------------------ commands */
+
+int cli_run_begin(struct cli_job *job)
+{
+    if (job->shell->batch != NULL)
+        return cli_complain("there is a batch already: commit or abort it first");
+    int rc = varve_batch_new(&job->shell->batch);
+    if (rc < 0)
+        return cli_complain_store(rc, "begin");
+    cli_out_text(job->out, "OK\n");
+    return CLI_FINE;
+}
+
+static int end_batch(struct cli_job *job, int (*act)(varve *db, const varve_batch *batch))
+{
+    if (job->shell->batch == NULL)
+        return cli_complain("there is no batch: begin one first");
+    int rc = act(job->db, job->shell->batch);
+    if (rc < 0)
+        return cli_complain_store(rc, "%s", job->command->name);
+    varve_batch_free(job->shell->batch);
+    job->shell->batch = NULL;
+    cli_out_text(job->out, "OK\n");
+    return CLI_FINE;
+}
+
+static int apply(varve *db, const varve_batch *batch)
+{
+    return varve_write(db, batch, NULL);
+}
+
+static int forget(varve *db, const varve_batch *batch)
+{
+    (void)db;
+    (void)batch;
+    return VARVE_OK;
+}
+
+int cli_run_commit(struct cli_job *job)
+{
+    return end_batch(job, apply);
+}
+
+int cli_run_abort(struct cli_job *job)
+{
+    return end_batch(job, forget);
+}
+
+int cli_run_quit(struct cli_job *job)
+{
+    job->shell->is_over = true;
+    return CLI_FINE;
+}
+
+/* ------------------------------------------------------------------------------------ one line */
+
+static int run_words(const struct cli_job *outer, struct cli_shell *shell, struct cli_words *words)
+{
+    struct cli_job job = {
+        .path = outer->path, .db = outer->db, .out = outer->out, .shell = shell};
+    int status;
+    job.command = cli_command_find(words->list[0], CLI_IN_SHELL);
+    if (job.command == NULL)
+        return cli_command_unknown(words->list[0], CLI_IN_SHELL);
+    status = cli_args_parse(&job.args, job.command, (int)words->count, words->list,
+                            CLI_MANNER_SHELL, 0);
+    if (status != CLI_FINE)
+        goto out;
+    if (cli_given(&job.args, CLI_OPT_HELP)) {
+        cli_help_command(job.out, job.command, CLI_IN_SHELL);
+        goto out;
+    }
+    if (job.args.settings.size > 0) {
+        status = cli_complain("the store is open; its options can no longer change");
+        goto out;
+    }
+    if ((status = cli_command_check(&job, job.args.count)) != CLI_FINE)
+        goto out;
+    status = job.command->run(&job);
+out:
+    cli_args_deinit(&job.args);
+    return status;
+}
+
+static int run_line(const struct cli_job *outer, struct cli_shell *shell, const uint8_t *line,
+                    size_t size)
+{
+    struct cli_words words = {0};
+    int status = CLI_FINE;
+    const char *wrong = cli_words_split(&words, line, size);
+    if (wrong != NULL)
+        return cli_complain("%s", wrong);
+    if (words.count > CLI_OPERANDS_MAX)
+        status = cli_complain("more than %d words", CLI_OPERANDS_MAX);
+    else if (words.count > 0)
+        status = run_words(outer, shell, &words);
+    cli_words_deinit(&words);
+    cli_out_flush(outer->out);
+    return status;
+}
+
+/* --------------------------------------------------------------------------------- from a pipe */
+
+static int run_plain(const struct cli_job *job, struct cli_shell *shell)
+{
+    struct cli_input in;
+    uint8_t *line;
+    size_t size;
+    int status = CLI_FINE;
+    if (cli_input_open(&in, "-", CLI_LINES_PLAIN) != CLI_FINE)
+        return CLI_ERROR;
+    enum cli_input_result result = CLI_INPUT_LINE;
+    while (!shell->is_over && !cli_out_failed(job->out) && !cli_interrupted()) {
+        result = cli_input_line(&in, &line, &size);
+        if (result != CLI_INPUT_LINE)
+            break;
+        if (run_line(job, shell, line, size) == CLI_ERROR && !cli_out_failed(job->out))
+            status = CLI_ERROR;
+    }
+    cli_input_close(&in);
+    return result == CLI_INPUT_FAILED ? CLI_ERROR : status;
+}
+
+/* ------------------------------------------------------------------------------- on a terminal */
+
+#ifdef VV_HAVE_LIBEDIT
+
+enum { HISTORY_LINES = 10000 };
+
+/* $XDG_STATE_HOME/varve/history, or ~/.varve_history; to be freed, NULL if there is no place. */
+static char *history_path(void)
+{
+    const char *state = getenv("XDG_STATE_HOME");
+    const char *home = getenv("HOME");
+    struct vv_buf path = VV_BUF_INIT;
+    if (state != NULL && state[0] == '/') {
+        if (vv_buf_printf(&path, "%s/varve", state) < 0 ||
+            (mkdir((const char *)path.data, 0700) != 0 && errno != EEXIST) ||
+            vv_buf_printf(&path, "/history") < 0)
+            vv_buf_deinit(&path);
+    } else if (home != NULL && home[0] == '/') {
+        if (vv_buf_printf(&path, "%s/.varve_history", home) < 0)
+            vv_buf_deinit(&path);
+    }
+    return (char *)path.data;
+}
+
+static char *next_word(const char *text, int again)
+{
+    static const struct cli_command *at; /* readline's protocol: the state lives between calls */
+    if (again == 0)
+        at = cli_commands;
+    for (; at->name != NULL; at++) {
+        if ((at->where & CLI_IN_SHELL) == 0 || strncmp(at->name, text, strlen(text)) != 0)
+            continue;
+        const char *name = at++->name;
+        return strdup(name); /* readline frees it */
+    }
+    return NULL;
+}
+
+static const struct cli_command *command_of_line(void)
+{
+    char word[16];
+    size_t size = strcspn(rl_line_buffer, " ");
+    if (size >= sizeof word)
+        return NULL;
+    (void)snprintf(word, sizeof word, "%.*s", (int)size, rl_line_buffer);
+    return cli_command_find(word, CLI_IN_SHELL);
+}
+
+static char *next_option(const char *text, int again)
+{
+    static int id;
+    const struct cli_command *command = command_of_line();
+    if (again == 0)
+        id = 0;
+    for (; command != NULL && id < CLI_OPT_COUNT; id++) {
+        char name[64];
+        const uint64_t pointless = CLI_BIT(ESCAPE) | CLI_BIT(SET) | CLI_BIT(ENGINE) |
+                                   CLI_BIT(DURABILITY) | CLI_BIT(READONLY) | CLI_BIT(WORDS);
+        (void)snprintf(name, sizeof name, "--%s", cli_options[id].name);
+        if (((command->options & ~pointless) >> id & 1) == 0 ||
+            strncmp(name, text, strlen(text)) != 0)
+            continue;
+        id++;
+        return strdup(name);
+    }
+    return NULL;
+}
+
+static char **complete(const char *text, int begin, int end)
+{
+    (void)end;
+    rl_attempted_completion_over = 1; /* no file names */
+    if (begin == 0)
+        return rl_completion_matches(text, next_word);
+    return text[0] == '-' ? rl_completion_matches(text, next_option) : NULL;
+}
+
+static int run_terminal(const struct cli_job *job, struct cli_shell *shell)
+{
+    char *path = history_path();
+    using_history();
+    stifle_history(HISTORY_LINES);
+    rl_attempted_completion_function = complete;
+    if (path != NULL)
+        (void)read_history(path); /* there may be none yet */
+    while (!shell->is_over) {
+        char *line = readline(shell->batch != NULL ? "varve (batch)> " : "varve> ");
+        if (line == NULL) {
+            cli_out_byte(job->out, '\n');
+            cli_out_flush(job->out);
+            break;
+        }
+        if (line[0] != 0)
+            add_history(line);
+        (void)run_line(job, shell, (const uint8_t *)line, strlen(line));
+        free(line);
+    }
+    if (path != NULL && write_history(path) != 0)
+        cli_complain("cannot write the history to '%s'", path);
+    vv_free(path);
+    return CLI_FINE;
+}
+
+#endif
+
+int cli_run_shell(struct cli_job *job)
+{
+    struct cli_shell shell = {0};
+    int status;
+    if (cli_store_open(job, VARVE_MODE_CREATE) != CLI_FINE)
+        return CLI_ERROR;
+    cli_complain_as("error");
+#ifdef VV_HAVE_LIBEDIT
+    if (isatty(STDIN_FILENO) == 1 && isatty(STDOUT_FILENO) == 1)
+        status = run_terminal(job, &shell);
+    else
+#endif
+        status = run_plain(job, &shell);
+    if (shell.batch != NULL)
+        status = cli_complain("a batch of %zu changes was neither committed nor aborted; it is lost",
+                              varve_batch_count(shell.batch));
+    varve_batch_free(shell.batch);
+    return cli_store_close(job, status);
+}

@@ -1,0 +1,117 @@
+"""put, get, del, exists."""
+import json
+
+from harness import main, test
+
+
+@test
+def get_gives_the_bytes_that_put_took(t):
+    t.run("put", t.store, "key", "value")
+    result = t.run("get", t.store, "key")
+    t.equal(result.out, b"value")
+    t.equal(result.err, b"")
+
+
+@test
+def put_and_del_are_silent(t):
+    t.equal(t.run("put", t.store, "key", "value"), (0, b"", b""))
+    t.equal(t.run("del", t.store, "key"), (0, b"", b""))
+
+
+@test
+def a_missing_key_is_status_one_and_no_output(t):
+    t.run("put", t.store, "key", "value")
+    t.equal(t.run("get", t.store, "other", status=1), (1, b"", b""))
+    t.equal(t.run("exists", t.store, "other", status=1).out, b"no\n")
+    t.equal(t.run("exists", t.store, "key").out, b"yes\n")
+    t.equal(t.run("exists", "-q", t.store, "key").out, b"")
+
+
+@test
+def the_value_comes_from_stdin_if_absent_or_a_dash(t):
+    value = t.random.randbytes(300_000)
+    t.run("put", t.store, "absent", stdin=value)
+    t.run("put", t.store, "dash", "-", stdin=value)
+    t.equal(t.run("get", t.store, "absent").out, value)
+    t.equal(t.run("get", t.store, "dash").out, value)
+    t.run("put", t.store, "empty", stdin=b"")
+    t.equal(t.run("get", t.store, "empty").out, b"")
+
+
+@test
+def words_are_raw_bytes_unless_escape_is_given(t):
+    t.run("put", t.store, "raw", r"a\tb\x00")
+    t.equal(t.run("get", t.store, "raw").out, rb"a\tb\x00")
+    t.run("put", "-e", t.store, r"\x00\xff", r"a\tb\x00\\\n")
+    t.equal(t.run("get", "--escape", t.store, r"\0\xFF").out, b"a\tb\0\\\n")
+    t.run("put", "-e", t.store, "dash", r"\x2d")
+    t.equal(t.run("get", t.store, "dash").out, b"-")
+    t.fails("put", "-e", t.store, r"\q", "v", says=rb"\q")
+
+
+@test
+def the_empty_key_and_the_empty_value_are_like_others(t):
+    t.run("put", t.store, "", "")
+    t.equal(t.run("exists", t.store, "").out, b"yes\n")
+    t.equal(t.run("get", t.store, "").out, b"")
+    t.equal(t.run("count", t.store).out, b"1\n")
+
+
+@test
+def del_removes_several_keys_and_minds_no_missing_one(t):
+    for key in "abc":
+        t.run("put", t.store, key, key)
+    t.run("del", t.store, "a", "nothing", "c")
+    t.equal(t.run("scan", t.store, "--keys").out, b"b\n")
+
+
+@test
+def a_key_that_looks_like_an_option_goes_behind_two_dashes(t):
+    t.fails("get", t.store, "-5", says=b"'--'")
+    t.run("put", "--", t.store, "-5", "--help")
+    t.equal(t.run("get", "--", t.store, "-5").out, b"--help")
+
+
+@test
+def get_json_gives_an_object(t):
+    t.run("put", t.store, "key", "va\"lue")
+    t.equal(json.loads(t.run("get", "--json", t.store, "key").out),
+            {"key": "key", "value": 'va"lue'})
+
+
+@test
+def reading_makes_no_store(t):
+    for words in (["get", t.store, "k"], ["exists", t.store, "k"], ["scan", t.store],
+                  ["dump", t.store], ["count", t.store], ["stat", t.store],
+                  ["del", t.store, "k"], ["compact", t.store], ["check", t.store],
+                  ["repair", t.store], ["destroy", "--force", t.store]):
+        t.fails(*words)
+        t.missing(t.store)
+
+
+@test
+def what_cannot_be_put_makes_no_store(t):
+    t.fails("put", t.store, "k" * 65537, "v", says=b"65536")
+    t.missing(t.store)
+    t.run("put", t.store, "k" * 65536, "v")
+    t.equal(t.run("get", t.store, "k" * 65536).out, b"v")
+
+
+@test
+def settings_reach_the_store_and_wrong_ones_are_named(t):
+    t.run("put", "-o", "memory_budget=8MiB", "-o", "durability=os", t.store, "k", "v")
+    t.run("put", "--durability", "disk", "--engine=lsm", t.store, "k", "v")
+    t.fails("put", "-o", "xyz=1", t.store, "k", "v", says=b"xyz")
+    t.fails("put", "--engine", "abacus", t.store, "k", "v", says=b"abacus")
+    t.fails("get", "-o", "mode", t.store, "k", says=b"mode")
+
+
+@test
+def a_path_that_is_no_store_is_refused_and_left_alone(t):
+    other = t.file("letter.txt", b"Dear colleague")
+    t.fails("put", other, "k", "v", says=b"letter.txt")
+    t.fails("get", other, "k", says=b"letter.txt")
+    t.equal(open(other, "rb").read(), b"Dear colleague")
+
+
+main()

@@ -52,7 +52,8 @@ void *vv_arena_alloc(struct vv_arena *arena, size_t size_bytes, size_t align)
 {
     vv_assert(align > 0 && align <= CHUNK_HEAD && (align & (align - 1)) == 0);
     size_t skip = (size_t)(-(uintptr_t)arena->at) & (align - 1);
-    if (VV_UNLIKELY(skip > arena->left || size_bytes > arena->left - skip)) {
+    /* An empty piece has an address, too: NULL would say that memory is out. */
+    if (VV_UNLIKELY(arena->at == NULL || skip > arena->left || size_bytes > arena->left - skip)) {
         if (size_bytes > CHUNK_BYTES_FIRST / 4)
             return alloc_alone(arena, size_bytes);
         struct vv_arena_chunk *chunk = chunk_new(arena, arena->chunk_bytes);

@@ -74,7 +74,7 @@ struct vv_reader {
 
 static inline struct vv_reader vv_reader_of(vv_slice s)
 {
-    return (struct vv_reader){s.data, s.data + s.size, false};
+    return (struct vv_reader){s.data, s.size > 0 ? s.data + s.size : s.data, false};
 }
 
 static inline size_t vv_reader_left(const struct vv_reader *r)
@@ -90,7 +90,8 @@ static inline vv_slice vv_read_bytes(struct vv_reader *r, uint64_t size_bytes)
         return VV_SLICE_EMPTY;
     }
     vv_slice s = {r->at, (size_t)size_bytes};
-    r->at += size_bytes;
+    if (size_bytes > 0) /* nothing may be added to NULL, not even nothing */
+        r->at += size_bytes;
     return s;
 }
 

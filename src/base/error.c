@@ -10,13 +10,16 @@ enum { STORY_SIZE = 512 };
 
 static _Thread_local char story[STORY_SIZE];
 
+/* The arguments may be the present story itself. */
 int vv_fail(int code, const char *format, ...)
 {
+    char told[STORY_SIZE];
     va_list args;
     vv_assert(code < 0);
     va_start(args, format);
-    (void)vsnprintf(story, sizeof story, format, args);
+    (void)vsnprintf(told, sizeof told, format, args);
     va_end(args);
+    memcpy(story, told, strlen(told) + 1);
     return code;
 }
 

@@ -29,7 +29,7 @@ static inline vv_slice vv_slice_str(const char *text)
 /* The slice without its first `count` bytes, of which it must have at least that many. */
 static inline vv_slice vv_slice_skip(vv_slice s, size_t count)
 {
-    return (vv_slice){s.data + count, s.size - count};
+    return (vv_slice){count > 0 ? s.data + count : s.data, s.size - count};
 }
 
 /* Bytewise order; a proper prefix comes before the longer key. */

@@ -128,8 +128,8 @@ VV_MUST int vv_log_append(struct vv_log *log, const struct vv_record *records, s
                           uint64_t *offsets);
 
 /* Makes all records durable whose append returned before the call. Any thread, also beside append.
- * A failure poisons the log. The logs before this one, and what the records refer to, must have been
- * synced before: the record that comes next will say so. */
+ * A failure poisons the log. The logs before this one, and what the records refer to, must have
+ * been synced before: the record that comes next will say so. */
 VV_MUST int vv_log_sync(struct vv_log *log);
 
 /* The same, but counts only the first `size_bytes` bytes as synced: what later records refer to may

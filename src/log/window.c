@@ -76,6 +76,8 @@ int vv_log_window_at(struct vv_log_window *w, uint64_t offset, uint64_t want, vv
     }
     size_t skip = (size_t)(offset - w->offset);
     size_t have = w->buf.size - skip;
-    *out = vv_slice_of(w->buf.data + skip, want < have ? (size_t)want : have);
+    *out = vv_slice_skip(vv_buf_slice(&w->buf), skip);
+    if (want < have)
+        out->size = (size_t)want;
     return VV_OK;
 }

@@ -25,7 +25,8 @@ struct vv_block {
     uint64_t offset;
     _Atomic(uint32_t) refs;
     struct vv_account *account;
-    void *extra; /* private to the cache */
+    enum vv_owner owner; /* whom it is charged to */
+    void *extra;         /* private to the cache */
     /* the content follows */
 };
 
@@ -35,6 +36,9 @@ VV_MUST struct vv_block *vv_block_new(struct vv_account *account, uint64_t file,
                                       size_t size_bytes);
 void vv_block_ref(struct vv_block *block);
 void vv_block_unref(struct vv_block *block); /* NULL is fine */
+
+/* Charges the block to another owner from now on. Only before it is shared. */
+void vv_block_charge_to(struct vv_block *block, enum vv_owner owner);
 
 /* A cache of at most `capacity_bytes`, which may be 0: then it keeps nothing. Blocks in it are
  * charged to VV_OWNER_CACHE. */

@@ -129,6 +129,9 @@ bool vv_table_may_hold(struct vv_table *t, vv_slice key, uint64_t hash);
 /* Brings the filter's lines for this hash towards the processor, if they are in memory. */
 void vv_table_prefetch(struct vv_table *t, uint64_t hash);
 
+/* The same for tables with more than one filter partition: where to look depends on the key. */
+void vv_table_prefetch_key(struct vv_table *t, vv_slice key, uint64_t hash);
+
 /* The newest version of `key` with sequence <= `seq`: VV_OK (a tombstone is a hit too) or
  * VV_NOTFOUND. Does not ask the filter. */
 VV_MUST int vv_table_get(struct vv_table *t, vv_slice key, uint64_t hash, vv_seq seq,

@@ -4,11 +4,17 @@
 
 #include <limits.h>
 
-#if VV_HAVE_LZ4 + 0
+#ifdef VV_HAVE_LZ4
 #include <lz4.h>
+enum { HAVE_LZ4 = 1 };
+#else
+enum { HAVE_LZ4 = 0 };
 #endif
-#if VV_HAVE_ZSTD + 0
+#ifdef VV_HAVE_ZSTD
 #include <zstd.h>
+enum { HAVE_ZSTD = 1 };
+#else
+enum { HAVE_ZSTD = 0 };
 #endif
 
 enum { ZSTD_LEVEL = 1 };
@@ -22,8 +28,8 @@ bool vv_codec_available(enum vv_codec codec)
 {
     switch (codec) {
     case VV_CODEC_NONE: return true;
-    case VV_CODEC_LZ4: return VV_HAVE_LZ4 + 0 > 0;
-    case VV_CODEC_ZSTD: return VV_HAVE_ZSTD + 0 > 0;
+    case VV_CODEC_LZ4: return HAVE_LZ4 != 0;
+    case VV_CODEC_ZSTD: return HAVE_ZSTD != 0;
     }
     return false;
 }
@@ -32,11 +38,11 @@ static void *state_new(enum vv_codec codec)
 {
     void *state = NULL;
     (void)codec;
-#if VV_HAVE_LZ4 + 0
+#ifdef VV_HAVE_LZ4
     if (codec == VV_CODEC_LZ4)
         state = vv_alloc((size_t)LZ4_sizeofState());
 #endif
-#if VV_HAVE_ZSTD + 0
+#ifdef VV_HAVE_ZSTD
     if (codec == VV_CODEC_ZSTD) {
         state = ZSTD_createCCtx();
         if (state == NULL)
@@ -70,7 +76,7 @@ void vv_encoder_free(struct vv_encoder *e)
 {
     if (e == NULL)
         return;
-#if VV_HAVE_ZSTD + 0
+#ifdef VV_HAVE_ZSTD
     if (e->codec == VV_CODEC_ZSTD) {
         (void)ZSTD_freeCCtx(e->state);
         e->state = NULL;
@@ -83,17 +89,18 @@ void vv_encoder_free(struct vv_encoder *e)
 /* The compressed size, or 0 when it would exceed `most`. */
 static size_t encode_into(struct vv_encoder *e, vv_slice raw, uint8_t *into, size_t most)
 {
+    (void)e;
     (void)raw;
     (void)into;
     (void)most;
-#if VV_HAVE_LZ4 + 0
+#ifdef VV_HAVE_LZ4
     if (e->codec == VV_CODEC_LZ4) {
         int size = LZ4_compress_fast_extState(e->state, (const char *)raw.data, (char *)into,
                                               (int)raw.size, (int)most, 1);
         return size > 0 ? (size_t)size : 0;
     }
 #endif
-#if VV_HAVE_ZSTD + 0
+#ifdef VV_HAVE_ZSTD
     if (e->codec == VV_CODEC_ZSTD) {
         size_t size = ZSTD_compressCCtx(e->state, into, most, raw.data, raw.size, ZSTD_LEVEL);
         return ZSTD_isError(size) ? 0 : size;
@@ -121,12 +128,12 @@ void vv_decoder_deinit(struct vv_decoder *d)
 {
     void *context = atomic_exchange_explicit(&d->spare, NULL, memory_order_acquire);
     (void)context;
-#if VV_HAVE_ZSTD + 0
+#ifdef VV_HAVE_ZSTD
     (void)ZSTD_freeDCtx(context);
 #endif
 }
 
-#if VV_HAVE_ZSTD + 0
+#ifdef VV_HAVE_ZSTD
 static int decode_zstd(struct vv_decoder *d, vv_slice stored, uint8_t *into, size_t raw_size)
 {
     /* Acquire and release: the context's content travels between threads. */
@@ -145,7 +152,7 @@ static int decode_zstd(struct vv_decoder *d, vv_slice stored, uint8_t *into, siz
 }
 #endif
 
-#if VV_HAVE_LZ4 + 0
+#ifdef VV_HAVE_LZ4
 static int decode_lz4(vv_slice stored, uint8_t *into, size_t raw_size)
 {
     if (stored.size > INT_MAX || raw_size > INT_MAX)
@@ -165,11 +172,11 @@ int vv_decode(struct vv_decoder *d, enum vv_codec codec, vv_slice stored, uint8_
     (void)stored;
     (void)into;
     (void)raw_size;
-#if VV_HAVE_LZ4 + 0
+#ifdef VV_HAVE_LZ4
     if (codec == VV_CODEC_LZ4)
         return decode_lz4(stored, into, raw_size);
 #endif
-#if VV_HAVE_ZSTD + 0
+#ifdef VV_HAVE_ZSTD
     if (codec == VV_CODEC_ZSTD)
         return decode_zstd(d, stored, into, raw_size);
 #endif

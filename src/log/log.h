@@ -122,14 +122,15 @@ uint64_t vv_record_size(size_t key_size, size_t body_size);
 /* Appends the records with one write and gives the offset of each, if `offsets` is not NULL. Sets
  * VV_RECORD_PREV_SYNCED where it is true, and clears it elsewhere. Types and sequences must be as
  * the top of this page says. One thread at a time. Records are copied only if small. VV_TOOBIG for
- * 4 GiB of key and body. After any failure the log refuses every further append and sync with the
- * same story: what it holds behind the last good record is unknown. */
+ * 4 GiB of key and body. After any failure the log refuses every further append with the same
+ * story: what it holds behind the last good record is unknown. A sync then also cuts that off;
+ * until it did, a power cut may bring back records that were never acknowledged. */
 VV_MUST int vv_log_append(struct vv_log *log, const struct vv_record *records, size_t count,
                           uint64_t *offsets);
 
 /* Makes all records durable whose append returned before the call. Any thread, also beside append.
- * A failure poisons the log. The logs before this one, and what the records refer to, must have
- * been synced before: the record that comes next will say so. */
+ * After a failure the log refuses every further append and sync. The logs before this one, and what
+ * the records refer to, must have been synced before: the record that comes next will say so. */
 VV_MUST int vv_log_sync(struct vv_log *log);
 
 /* The same, but counts only the first `size_bytes` bytes as synced: what later records refer to may
@@ -137,7 +138,8 @@ VV_MUST int vv_log_sync(struct vv_log *log);
 VV_MUST int vv_log_sync_to(struct vv_log *log, uint64_t size_bytes);
 
 uint64_t vv_log_size(const struct vv_log *log);        /* bytes in use; any thread */
-uint64_t vv_log_synced_size(const struct vv_log *log); /* of these, known to be durable */
+uint64_t vv_log_synced_size(const struct vv_log *log); /* of these, known to be durable; 0 between
+                                                        * a failed append and the next sync */
 struct vv_file *vv_log_file(struct vv_log *log);       /* for reading what was appended */
 const struct vv_log_head *vv_log_head(const struct vv_log *log);
 

@@ -25,7 +25,7 @@ enum {
     SPARE_CHUNK_BYTES = 1 << 20,
     STORY_SIZE = 512,
     STORY_PENDING = 1, /* in `failure`: somebody is writing the story */
-    SYNC_RANK = 90,    /* nothing is locked under it */
+    SYNC_RANK = 90,    /* only the world locks under it */
 };
 
 struct vv_log {
@@ -47,7 +47,11 @@ struct vv_log {
     _Atomic(int) failure;          /* release after the story is written; 0 while all is well */
     char story[STORY_SIZE];
 
-    struct vv_mutex sync_mu; /* held during a sync, so that each syncer learns of its failure */
+    struct vv_mutex sync_mu; /* protects all below; rank 90; held during a sync, so that each
+                              * syncer learns of its failure */
+    int sync_failure;        /* after it nothing is known of what was laid */
+    char sync_story[STORY_SIZE];
+    _Atomic(bool) cut; /* what a failed append left behind the end is gone for good */
 };
 
 /* ---- failing for good */
@@ -319,20 +323,46 @@ int vv_log_append(struct vv_log *log, const struct vv_record *records, size_t co
 
 /* ---- syncing */
 
+static bool has_ragged_end(const struct vv_log *log)
+{
+    return atomic_load_explicit(&log->failure, memory_order_acquire) != VV_OK &&
+           !atomic_load_explicit(&log->cut, memory_order_acquire);
+}
+
+/* A failed append may have left anything behind the end, even whole records. Nobody writes to the
+ * file any more, and what is left must neither be found nor be taken for damage. */
+static int sync_and_cut(struct vv_log *log, bool ragged)
+{
+    int rc = VV_OK;
+    if (ragged)
+        rc = vv_file_truncate(log->file, vv_log_size(log));
+    if (rc == VV_OK)
+        rc = vv_file_sync(log->file);
+    if (rc == VV_OK && ragged)
+        atomic_store_explicit(&log->cut, true, memory_order_release);
+    return rc;
+}
+
 static int sync_locked(struct vv_log *log, uint64_t limit)
 {
     vv_mutex_assert_held(&log->sync_mu);
-    int rc = check_poison(log);
-    if (rc < 0)
-        return rc;
-    uint64_t size = atomic_load_explicit(&log->size, memory_order_acquire);
+    int rc;
+    if (log->sync_failure < 0)
+        return vv_fail_again(log->sync_failure, log->sync_story);
+    bool ragged = has_ragged_end(log);
+    uint64_t size = vv_log_size(log);
+    uint64_t synced_size = atomic_load_explicit(&log->synced_size, memory_order_relaxed);
     if (size > limit)
         size = limit;
-    if (size <= atomic_load_explicit(&log->synced_size, memory_order_relaxed))
+    if (size <= synced_size && !ragged)
         return VV_OK;
-    if ((rc = vv_file_sync(log->file)) < 0)
+    if ((rc = sync_and_cut(log, ragged)) < 0) {
+        (void)snprintf(log->sync_story, sizeof log->sync_story, "%s", vv_error_story());
+        log->sync_failure = rc;
         return poison(log, rc);
-    atomic_store_explicit(&log->synced_size, size, memory_order_release);
+    }
+    if (size > synced_size)
+        atomic_store_explicit(&log->synced_size, size, memory_order_release);
     return VV_OK;
 }
 
@@ -358,6 +388,8 @@ uint64_t vv_log_size(const struct vv_log *log)
 
 uint64_t vv_log_synced_size(const struct vv_log *log)
 {
+    if (has_ragged_end(log))
+        return 0;
     return atomic_load_explicit(&log->synced_size, memory_order_acquire);
 }
 

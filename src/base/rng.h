@@ -24,7 +24,7 @@ static inline uint64_t vv_rng_next(struct vv_rng *r)
 /* A number below `bound`, which must not be zero. */
 static inline uint64_t vv_rng_below(struct vv_rng *r, uint64_t bound)
 {
-    return (uint64_t)(((unsigned __int128)vv_rng_next(r) * bound) >> 64);
+    return (uint64_t)((__extension__(unsigned __int128) vv_rng_next(r) * bound) >> 64);
 }
 
 static inline bool vv_rng_one_in(struct vv_rng *r, uint64_t n)

@@ -119,9 +119,9 @@ static int complain_unknown(const struct cli_command *command, const char *word)
     if (best != NULL)
         return cli_complain("%s has no option '%s'; did you mean '--%s'?", command->name, word,
                             best);
-    return cli_complain("%s has no option '%s'; 'varve %s --help' lists them, and a key that begins "
-                        "with '-' goes behind '--'",
-                        command->name, word, command->name);
+    return cli_complain("%s has no option '%s'; --help lists them, and a key that begins with '-' "
+                        "goes behind '--'",
+                        command->name, word);
 }
 
 static int add_setting(struct cli_args *args, enum cli_option_id id, const char *text)

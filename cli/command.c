@@ -134,7 +134,8 @@ const struct cli_command cli_commands[] = {
      "  readseq readreverse       walk over the entries\n"
      "  readwhilewriting          readrandom, with one more thread that overwrites\n"
      "  mixed                     half readrandom, half overwrite\n"
-     "Give a directory of its own: the keys are decimal numbers with zeros in front.\n",
+     "Give a directory of its own: the keys are decimal numbers with zeros in front. With --batch\n"
+     "the times are those of whole batches.\n",
      "varve bench /tmp/speed --num 1M\n"
      "varve bench /tmp/speed --workload fillrandom,readrandom --threads 4 --json\n"
      "varve bench :memory: --value-size 1Ki --batch 100\n"},

@@ -45,6 +45,9 @@ void cli_complain_as(const char *who);
  * everything whole and return; main then ends the program as the signal would have. */
 bool cli_interrupted(void);
 
+/* Takes an interruption as dealt with, for a shell that goes on. */
+void cli_interrupt_over(void);
+
 /* From here on a signal ends the program at once: for work that a kill cannot harm and that offers
  * no point to stop at. */
 void cli_interrupt_at_once(void);

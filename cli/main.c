@@ -40,6 +40,12 @@ static void catch_signals(void)
     (void)sigaction(SIGXFSZ, &action, NULL); /* likewise with EFBIG */
 }
 
+void cli_interrupt_over(void)
+{
+    interrupted_by = 0;
+    catch_signals();
+}
+
 void cli_interrupt_at_once(void)
 {
     (void)signal(SIGINT, SIG_DFL);

@@ -233,6 +233,11 @@ static int run_terminal(const struct cli_job *job, struct cli_shell *shell)
         (void)read_history(path); /* there may be none yet */
     while (!shell->is_over) {
         char *line = readline(shell->batch != NULL ? "varve (batch)> " : "varve> ");
+        if (cli_interrupted()) { /* at the prompt: it drops the line */
+            cli_interrupt_over();
+            free(line);
+            continue;
+        }
         if (line == NULL) {
             cli_out_byte(job->out, '\n');
             cli_out_flush(job->out);
@@ -242,6 +247,8 @@ static int run_terminal(const struct cli_job *job, struct cli_shell *shell)
             add_history(line);
         (void)run_line(job, shell, (const uint8_t *)line, strlen(line));
         free(line);
+        if (cli_interrupted())
+            cli_interrupt_over(); /* it stopped the command, not the shell */
     }
     if (path != NULL && write_history(path) != 0)
         cli_complain("cannot write the history to '%s'", path);

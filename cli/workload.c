@@ -230,6 +230,8 @@ static int run_steps(struct cli_worker *w)
     uint64_t before_ns = cli_now_ns();
     for (uint64_t index = w->begin; index < w->end && rc == VARVE_OK && !is_stopped(w); index++) {
         rc = w->workload->step(w, index);
+        if (stride == 1 && varve_batch_count(w->batch) > 0)
+            continue; /* a batch is timed as a whole */
         if (stride == 1) {
             uint64_t now_ns = cli_now_ns();
             vv_histogram_add(&w->latency_ns, now_ns - before_ns);

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what a piece of work needs from Debian packages, and says nothing if it is all there.
 #
-#   scripts/deps.sh [build|test|lint|bench|fuzz]...        default: build
+#   scripts/deps.sh [build|test|lint|bench|fuzz|data]...        default: build
 #
 # Each line of the table is: group, package, and what to look for where there is no dpkg
 # (a command, or a header with its slash or dot).
@@ -32,6 +32,7 @@ bench  libleveldb-dev      leveldb/c.h
 bench  liblmdb-dev         lmdb.h
 fuzz   clang-14            clang
 fuzz   libclang-rt-14-dev  clang
+data   dict-wn             dict-wn
 TABLE
 }
 
@@ -66,7 +67,7 @@ for group in "${@:-build}"; do
     done <<ROWS
 $(table)
 ROWS
-    [ $found = yes ] || die "no such group: $group (build, test, lint, bench, fuzz)"
+    [ $found = yes ] || die "no such group: $group (build, test, lint, bench, fuzz, data)"
 done
 [ -n "$missing" ] || exit 0
 

@@ -1,0 +1,94 @@
+"""stat, compact, check, repair, destroy."""
+import json
+import os
+import pathlib
+
+from harness import main, test
+
+
+def fill(t, count=3000):
+    t.run("load", "-q", t.store,
+          stdin=b"".join(b"%06d\t%s\n" % (i, t.random.randbytes(50).hex().encode())
+                         for i in range(count)))
+
+
+def snapshot(path):
+    return {str(p.relative_to(path)): p.read_bytes() for p in pathlib.Path(path).rglob("*")
+            if p.is_file()}
+
+
+@test
+def stat_prints_text_json_and_levels(t):
+    fill(t)
+    t.true(b"\n" in t.run("stat", t.store).out)
+    t.true("keys_estimate" in json.loads(t.run("stat", "--json", t.store).out))
+    t.true(t.run("stat", "--levels", t.store).out.endswith(b"\n"))
+
+
+@test
+def compact_keeps_what_is_there(t):
+    fill(t)
+    fill(t)
+    before = t.run("dump", t.store).out
+    result = t.run("compact", t.store)
+    t.true(b"on disk before" in result.out, result.out)
+    t.equal(result.err, b"")
+    t.equal(t.run("dump", t.store).out, before)
+    t.true("disk_bytes_after" in json.loads(t.run("compact", "--json", t.store).out))
+
+
+@test
+def check_says_that_all_is_well_and_changes_nothing(t):
+    fill(t)
+    t.run("compact", t.store)
+    before = snapshot(t.store)
+    t.equal(t.run("check", t.store).out, b"no damage found\n")
+    t.equal(json.loads(t.run("check", "--json", t.store).out), {"findings": [], "result": "ok"})
+    t.equal(t.run("check", "-q", t.store).out, b"")
+    t.equal(snapshot(t.store), before)
+
+
+@test
+def check_finds_damage_and_repair_keeps_the_rest(t):
+    fill(t, 30000)
+    t.run("compact", t.store)
+    tables = sorted(pathlib.Path(t.store).glob("*.sst"), key=lambda p: p.stat().st_size)
+    t.true(tables, os.listdir(t.store))
+    table = tables[-1]
+    content = bytearray(table.read_bytes())
+    content[len(content) // 3] ^= 0x10
+    table.write_bytes(content)
+
+    result = t.run("check", t.store, status=1)
+    t.true(table.name.encode() in result.out, result.out)
+    t.true(result.out.endswith(b"the store is damaged\n"), result.out)
+    found = json.loads(t.run("check", "--json", t.store, status=1).out)
+    t.equal(found["result"], "damaged")
+    t.true(any(table.name in line for line in found["findings"]), found)
+
+    result = t.run("repair", t.store)
+    t.true(result.out.endswith(b"the store is usable\n"), result.out)
+    t.equal(t.run("check", t.store).out, b"no damage found\n")
+    t.run("count", t.store)
+
+
+@test
+def destroy_removes_the_store_and_nothing_else(t):
+    fill(t, 10)
+    t.run("destroy", "--force", t.store)
+    t.missing(t.store)
+    fill(t, 10)
+    letter = t.file("store/letter.txt", b"mine")
+    t.run("destroy", "-f", t.store, status=None)
+    t.equal(pathlib.Path(letter).read_bytes(), b"mine")
+
+
+@test
+def destroy_refuses_what_is_no_store(t):
+    os.mkdir(t.store)
+    t.file("store/letter.txt", b"mine")
+    t.fails("destroy", "--force", t.store)
+    t.equal(os.listdir(t.store), ["letter.txt"])
+
+
+main()

@@ -9,7 +9,7 @@
 enum tag {
     TAG_FORMAT = 1,
     TAG_NEXT_FILE = 2,
-    TAG_LAST_SEQ = 3,
+    TAG_FLUSHED = 3,
     TAG_TABLE_ADD = 6,
     TAG_TABLE_GONE = 7,
     TAG_LOG = 8,
@@ -204,8 +204,8 @@ int vv_edit_encode(const struct vv_edit *edit, struct vv_buf *out)
         put_format(&f, edit, out);
     if (edit->next_file > 0)
         put_number_field(&f, TAG_NEXT_FILE, edit->next_file, out);
-    if (edit->last_seq > 0)
-        put_number_field(&f, TAG_LAST_SEQ, edit->last_seq, out);
+    if (edit->flushed_seq > 0)
+        put_number_field(&f, TAG_FLUSHED, edit->flushed_seq, out);
     if (edit->log_number > 0)
         put_number_field(&f, TAG_LOG, edit->log_number, out);
     for (size_t i = 0; i < edit->table_count; i++)
@@ -353,7 +353,7 @@ static int read_field(uint64_t tag, struct vv_reader *r, struct vv_edit *out)
     switch (tag) {
     case TAG_FORMAT: return out->has_format ? damaged("second format") : read_format(r, out);
     case TAG_NEXT_FILE: return read_number(r, "next file number", UINT64_MAX, &out->next_file);
-    case TAG_LAST_SEQ: return read_number(r, "last sequence", VV_SEQ_MAX, &out->last_seq);
+    case TAG_FLUSHED: return read_number(r, "flushed sequence", VV_SEQ_MAX, &out->flushed_seq);
     case TAG_TABLE_ADD: return read_table(r, out);
     case TAG_TABLE_GONE: return read_gone(r, &out->tables_gone, &out->table_gone_count);
     case TAG_LOG: return read_number(r, "log number", UINT64_MAX, &out->log_number);
@@ -440,8 +440,8 @@ static int print_head(const struct vv_edit *e, struct vv_buf *out)
                            (int)e->comparator.size, (const char *)e->comparator.data);
     if (rc == VV_OK && e->next_file > 0)
         rc = vv_buf_printf(out, "next file %" PRIu64 "\n", e->next_file);
-    if (rc == VV_OK && e->last_seq > 0)
-        rc = vv_buf_printf(out, "last sequence %" PRIu64 "\n", e->last_seq);
+    if (rc == VV_OK && e->flushed_seq > 0)
+        rc = vv_buf_printf(out, "flushed up to sequence %" PRIu64 "\n", e->flushed_seq);
     if (rc == VV_OK && e->log_number > 0)
         rc = vv_buf_printf(out, "replay logs from %" PRIu64 "\n", e->log_number);
     return rc;

@@ -6,7 +6,7 @@
  *
  *    1  format      version (1), uuid 16 bytes, engine sized ("lsm"), comparator name sized
  *    2  next file   lowest number that no file has had
- *    3  last seq    highest sequence in tables, or ever given out before a gap
+ *    3  flushed     every change up to this sequence is in tables
  *    6  table add   level, number, size, entries, tombstones, raw bytes, min seq, max seq,
  *                   created (µs), smallest key sized, largest key sized, count of value files,
  *                   then for each: file, bytes, count
@@ -47,7 +47,7 @@ struct vv_edit {
     uint8_t uuid[VV_TABLE_UUID_SIZE];
     struct vv_buf engine, comparator;
     uint64_t next_file;
-    vv_seq last_seq;
+    vv_seq flushed_seq;
     uint64_t log_number;
     bool snapshot;
 

@@ -40,9 +40,9 @@ struct vv_table_meta {
 struct vv_value_file {
     _Atomic(uint32_t) refs;
     uint64_t number;
-    uint64_t record_bytes; /* of all value records when sealed; 0 before */
-    uint64_t record_count;
-    bool sealed;
+    _Atomic(uint64_t) record_bytes; /* of all value records; 0 before it is sealed */
+    _Atomic(uint64_t) record_count;
+    atomic_bool sealed; /* never written to again; set once */
     struct vv_values *owner;
     _Atomic(void *) handle; /* private to values.c: opened on first use */
     atomic_bool obsolete;
@@ -80,7 +80,7 @@ struct vv_version_change {
     size_t add_count;
     const uint64_t *removes; /* table numbers; VV_CORRUPT if one is not there */
     size_t remove_count;
-    struct vv_value_file *const *value_adds; /* replaces one of the same number */
+    struct vv_value_file *const *value_adds;
     size_t value_add_count;
     const uint64_t *value_removes;
     size_t value_remove_count;

@@ -1,0 +1,308 @@
+/*
+ * Views and versions: how a change of the tree becomes durable and then visible to readers.
+ */
+#include "lsm/tree.h"
+
+
+
+/* -------------------------------------------------------------------------------------- views */
+
+void vv_view_ref(struct vv_view *view)
+{
+    uint32_t before = atomic_fetch_add_explicit(&view->refs, 1, memory_order_relaxed);
+    vv_assert(before > 0);
+}
+
+void vv_view_unref(struct vv_view *view)
+{
+    if (view == NULL || atomic_fetch_sub_explicit(&view->refs, 1, memory_order_acq_rel) > 1)
+        return;
+    vv_memtable_unref(view->active);
+    for (size_t i = 0; i < view->frozen_count; i++)
+        vv_memtable_unref(view->frozen[i]);
+    vv_version_unref(view->version);
+    vv_free(view);
+}
+
+void vv_view_fill_locked(struct vv_lsm *lsm, struct vv_view *view, struct vv_memtable *active,
+                         struct vv_version *version)
+{
+    vv_mutex_assert_held(&lsm->mu);
+    atomic_store(&view->refs, 1);
+    view->active = active;
+    vv_memtable_ref(active);
+    for (size_t i = lsm->frozen_count; i-- > 0;) {
+        view->frozen[view->frozen_count++] = lsm->frozen[i].memtable;
+        vv_memtable_ref(lsm->frozen[i].memtable);
+    }
+    view->version = version;
+    vv_version_ref(version);
+}
+
+struct vv_view *vv_lsm_swap_view_locked(struct vv_lsm *lsm, struct vv_view *view)
+{
+    vv_mutex_assert_held(&lsm->mu);
+    /* Sequentially consistent: pairs with a reader's check that the view has not changed since it
+     * read the visible sequence. */
+    return atomic_exchange(&lsm->view, view);
+}
+
+static void release_view(void *object)
+{
+    vv_view_unref(object);
+}
+
+void vv_lsm_retire_view(struct vv_lsm *lsm, struct vv_view *old)
+{
+    if (old != NULL)
+        vv_epoch_retire(lsm->epoch, release_view, old);
+}
+
+struct vv_view *vv_lsm_view(struct vv_lsm *lsm)
+{
+    uint32_t slot = vv_epoch_enter(lsm->epoch);
+    struct vv_view *view = atomic_load(&lsm->view);
+    vv_view_ref(view);
+    vv_epoch_leave(lsm->epoch, slot);
+    return view;
+}
+
+struct vv_version *vv_lsm_version(struct vv_lsm *lsm)
+{
+    uint32_t slot = vv_epoch_enter(lsm->epoch);
+    struct vv_version *version = atomic_load(&lsm->view)->version;
+    vv_version_ref(version);
+    vv_epoch_leave(lsm->epoch, slot);
+    return version;
+}
+
+/* -------------------------------------------------------------------------------- the MANIFEST */
+
+static int snapshot_tables(const struct vv_version *version, struct vv_edit *edit)
+{
+    for (int level = 0; level < VV_LEVELS; level++) {
+        const struct vv_run *run = &version->levels[level];
+        for (size_t i = 0; i < run->count; i++) {
+            const struct vv_table_meta *table = run->tables[i];
+            int rc = vv_edit_add_table(edit, level, table->number, table->created_us,
+                                       &table->facts);
+            if (rc < 0)
+                return rc;
+        }
+    }
+    return VV_OK;
+}
+
+static int snapshot_values(const struct vv_version *version, struct vv_edit *edit)
+{
+    for (size_t i = 0; i < version->value_count; i++) {
+        const struct vv_value_file *file = version->values[i];
+        struct vv_edit_value_file entry = {.number = file->number,
+                                           .sealed = file->sealed,
+                                           .record_bytes = file->record_bytes,
+                                           .record_count = file->record_count,
+                                           .serves = file->serves,
+                                           .serve_count = file->serve_count};
+        int rc = vv_edit_add_value_file(edit, &entry);
+        if (rc < 0)
+            return rc;
+    }
+    return VV_OK;
+}
+
+static int snapshot_format(const struct vv_lsm *lsm, struct vv_edit *edit)
+{
+    int rc;
+    edit->snapshot = true;
+    edit->has_format = true;
+    edit->format_version = VV_FORMAT_VERSION;
+    memcpy(edit->uuid, lsm->uuid, sizeof edit->uuid);
+    edit->log_number = lsm->log_number;
+    edit->flushed_seq = lsm->flushed_seq;
+    if ((rc = vv_buf_assign(&edit->engine, vv_slice_str("lsm"))) < 0)
+        return rc;
+    return vv_buf_assign(&edit->comparator, vv_slice_str(vv_order_name(lsm->options.order)));
+}
+
+int vv_lsm_rewrite_manifest(struct vv_lsm *lsm, const struct vv_version *version, bool *unclear)
+{
+    struct vv_edit edit = {0};
+    struct vv_manifest *manifest = NULL;
+    uint64_t number = vv_lsm_next_file(lsm);
+    int rc;
+    *unclear = false;
+    if ((rc = snapshot_format(lsm, &edit)) < 0 || (rc = snapshot_tables(version, &edit)) < 0 ||
+        (rc = snapshot_values(version, &edit)) < 0)
+        goto out;
+    edit.next_file = atomic_load(&lsm->next_file);
+    rc = vv_manifest_create(lsm->options.env, lsm->options.path, number, &edit, &manifest,
+                            unclear);
+    if (rc < 0) {
+        struct vv_path path = vv_path_of(lsm->options.path, VV_NAME_MANIFEST, number);
+        if (!*unclear && vv_env_remove(lsm->options.env, path.text) < 0)
+            rc = vv_fail_in(rc, "and an unfinished MANIFEST stays behind");
+        goto out;
+    }
+    if (lsm->manifest != NULL) {
+        struct vv_path old = vv_path_of(lsm->options.path, VV_NAME_MANIFEST,
+                                        vv_manifest_number(lsm->manifest));
+        vv_manifest_close(lsm->manifest);
+        /* What cannot be removed now, the next open removes. */
+        int ignored = vv_env_remove(lsm->options.env, old.text);
+        (void)ignored;
+    }
+    lsm->manifest = manifest;
+    lsm->manifest_broken = false;
+out:
+    vv_edit_deinit(&edit);
+    return rc;
+}
+
+static uint64_t manifest_limit(const struct vv_lsm *lsm, const struct vv_version *version)
+{
+    uint64_t tables = 0;
+    for (int level = 0; level < VV_LEVELS; level++)
+        tables += version->levels[level].count;
+    uint64_t limit = tables * 1024;
+    return limit > lsm->options.tuning.manifest_bytes ? limit : lsm->options.tuning.manifest_bytes;
+}
+
+/* Records that `next` has come to be through `edit`: by appending the edit, or where the MANIFEST
+ * takes no more, by writing the whole of `next` into a new one. */
+static int record_change(struct vv_lsm *lsm, struct vv_edit *edit, const struct vv_version *next,
+                         bool *unclear)
+{
+    edit->next_file = atomic_load(&lsm->next_file);
+    *unclear = false;
+    if (!lsm->manifest_broken &&
+        vv_manifest_bytes(lsm->manifest) <= manifest_limit(lsm, next)) {
+        int rc = vv_manifest_append(lsm->manifest, edit);
+        if (rc == VV_OK)
+            return VV_OK;
+        lsm->manifest_broken = true;
+    }
+    bool was_broken = lsm->manifest_broken;
+    int rc = vv_lsm_rewrite_manifest(lsm, next, unclear);
+    /* A failed append may still have put the edit on disk, whatever it told us. */
+    *unclear = rc < 0 && (*unclear || was_broken);
+    return rc;
+}
+
+/* --------------------------------------------------------------------------------- installing */
+
+static void drop_frozen_locked(struct vv_lsm *lsm, size_t count)
+{
+    vv_mutex_assert_held(&lsm->mu);
+    vv_assert(count <= lsm->frozen_count);
+    for (size_t i = 0; i < count; i++) {
+        atomic_store(&lsm->flushed_id, lsm->frozen[i].id);
+        vv_memtable_unref(lsm->frozen[i].memtable);
+    }
+    lsm->frozen_count -= count;
+    memmove(lsm->frozen, lsm->frozen + count, lsm->frozen_count * sizeof lsm->frozen[0]);
+    if (lsm->frozen_count == 0)
+        atomic_store_explicit(&lsm->frozen_hint, 0, memory_order_relaxed);
+}
+
+static void mark_obsolete(const struct vv_version *version, const struct vv_version_change *change)
+{
+    for (int level = 0; level < VV_LEVELS; level++) {
+        const struct vv_run *run = &version->levels[level];
+        for (size_t i = 0; i < run->count; i++) {
+            bool removed = false;
+            bool added = false;
+            for (size_t k = 0; k < change->remove_count; k++)
+                removed = removed || change->removes[k] == run->tables[i]->number;
+            for (size_t k = 0; removed && k < change->add_count; k++)
+                added = added || change->adds[k].table == run->tables[i];
+            if (removed && !added)
+                atomic_store(&run->tables[i]->obsolete, true);
+        }
+    }
+    for (size_t i = 0; i < version->value_count; i++) {
+        for (size_t k = 0; k < change->value_remove_count; k++) {
+            if (change->value_removes[k] == version->values[i]->number)
+                atomic_store(&version->values[i]->obsolete, true);
+        }
+    }
+}
+
+static uint64_t spare_bytes_for(const struct vv_lsm *lsm, const struct vv_version *version)
+{
+    uint64_t bytes = 0;
+    for (int level = 0; level < VV_LEVELS; level++)
+        bytes += version->levels[level].bytes;
+    bytes /= 32;
+    return bytes < lsm->options.tuning.spare_bytes ? bytes & ~(uint64_t)4095
+                                                   : lsm->options.tuning.spare_bytes;
+}
+
+/* Cannot fail: the change is durable already. `view` is empty memory for the new view. */
+static struct vv_view *publish_version(struct vv_lsm *lsm, const struct vv_install *install,
+                                       struct vv_version *next, struct vv_view *view)
+{
+    vv_mutex_lock(&lsm->mu);
+    drop_frozen_locked(lsm, install->flushed_count);
+    vv_view_fill_locked(lsm, view, atomic_load(&lsm->view)->active, next);
+    struct vv_view *old = vv_lsm_swap_view_locked(lsm, view);
+    vv_mutex_unlock(&lsm->mu);
+    return old;
+}
+
+static void after_install(struct vv_lsm *lsm, const struct vv_version *base,
+                          const struct vv_version *next, const struct vv_install *install)
+{
+    mark_obsolete(base, &install->change);
+    atomic_store(&lsm->debt_bytes, vv_pick_debt(next, &lsm->shape));
+    if (lsm->wal != NULL) {
+        vv_wal_set_spare_bytes(lsm->wal, spare_bytes_for(lsm, next));
+        vv_wal_retire(lsm->wal, lsm->log_number);
+    }
+}
+
+static int install_locked(struct vv_lsm *lsm, struct vv_edit *edit,
+                          const struct vv_install *install, struct vv_view **old, bool *unclear)
+{
+    vv_mutex_assert_held(&lsm->install_mu);
+    struct vv_version *base = vv_lsm_version(lsm);
+    struct vv_version *next = NULL;
+    struct vv_view *view = vv_alloc_zero(sizeof *view);
+    uint64_t log_before = lsm->log_number;
+    vv_seq flushed_before = lsm->flushed_seq;
+    int rc = view == NULL ? VV_NOMEM : vv_version_apply(base, &install->change, &next);
+    if (rc < 0)
+        goto out;
+    if (install->log_number > 0)
+        edit->log_number = lsm->log_number = install->log_number;
+    if (install->flushed_seq > 0)
+        edit->flushed_seq = lsm->flushed_seq = install->flushed_seq;
+    if ((rc = record_change(lsm, edit, next, unclear)) < 0) {
+        lsm->log_number = log_before;
+        lsm->flushed_seq = flushed_before;
+        goto out;
+    }
+    *old = publish_version(lsm, install, next, view);
+    view = NULL;
+    after_install(lsm, base, next, install);
+out:
+    vv_free(view);
+    vv_version_unref(next);
+    vv_version_unref(base);
+    return rc;
+}
+
+int vv_lsm_install(struct vv_lsm *lsm, struct vv_edit *edit, const struct vv_install *install,
+                   bool *unclear)
+{
+    struct vv_view *old = NULL;
+    *unclear = false;
+    vv_mutex_lock(&lsm->install_mu);
+    int rc = install_locked(lsm, edit, install, &old, unclear);
+    vv_mutex_unlock(&lsm->install_mu);
+    vv_lsm_retire_view(lsm, old);
+    if (rc < 0 && *unclear)
+        lsm->options.host->poison(lsm->options.host->context, rc);
+    else if (rc == VV_OK)
+        lsm->options.host->wake(lsm->options.host->context);
+    return rc;
+}

@@ -1,0 +1,378 @@
+/*
+ * Opening a tree: from the MANIFEST to a version, from the logs to a memtable, and, unless
+ * read-only, tidying up what a crash left. Everything is read and checked before anything is
+ * written, so that a failed open changes nothing.
+ */
+#include "lsm/recover.h"
+
+#include "log/log.h"
+#include "lsm/replay.h"
+
+#include <inttypes.h>
+
+/* What the edits add up to. */
+struct state {
+    struct vv_lsm *lsm;
+    struct vv_edit sum; /* all tables and value files; their numbers are unique */
+    bool has_format;
+};
+
+/* ---------------------------------------------------------------------------- adding up edits */
+
+static bool remove_table(struct vv_edit *sum, uint64_t number)
+{
+    for (size_t i = sum->table_count; i-- > 0;) {
+        if (sum->tables[i].number == number) {
+            vv_table_facts_deinit(&sum->tables[i].facts);
+            sum->tables[i] = sum->tables[--sum->table_count];
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool remove_value_file(struct vv_edit *sum, uint64_t number)
+{
+    for (size_t i = sum->value_count; i-- > 0;) {
+        if (sum->values[i].number == number) {
+            vv_free(sum->values[i].serves);
+            sum->values[i] = sum->values[--sum->value_count];
+            return true;
+        }
+    }
+    return false;
+}
+
+static int check_format(struct state *state, const struct vv_edit *edit)
+{
+    const struct vv_order *order = state->lsm->options.order;
+    if (!vv_slice_equal(vv_buf_slice(&edit->engine), vv_slice_str("lsm")))
+        return vv_fail(VV_UNSUPPORTED, "the store's engine is \"%.*s\", this is \"lsm\"",
+                       (int)edit->engine.size, (const char *)edit->engine.data);
+    if (!vv_slice_equal(vv_buf_slice(&edit->comparator), vv_slice_str(vv_order_name(order))))
+        return vv_fail(VV_INVALID,
+                       "the store's keys are ordered by \"%.*s\", it was opened with \"%s\"",
+                       (int)edit->comparator.size, (const char *)edit->comparator.data,
+                       vv_order_name(order));
+    memcpy(state->lsm->uuid, edit->uuid, sizeof edit->uuid);
+    state->has_format = true;
+    return VV_OK;
+}
+
+/* Removals first: a table that moves to another level is removed and added in one edit. */
+static int apply_removals(struct vv_edit *sum, const struct vv_edit *edit)
+{
+    for (size_t i = 0; i < edit->table_gone_count; i++) {
+        if (!remove_table(sum, edit->tables_gone[i]))
+            return vv_fail(VV_CORRUPT, "an edit removes table %" PRIu64 ", which is not there",
+                           edit->tables_gone[i]);
+    }
+    for (size_t i = 0; i < edit->value_gone_count; i++) {
+        if (!remove_value_file(sum, edit->values_gone[i]))
+            return vv_fail(VV_CORRUPT,
+                           "an edit removes value file %" PRIu64 ", which is not there",
+                           edit->values_gone[i]);
+    }
+    return VV_OK;
+}
+
+static int apply_edit(void *context, const struct vv_edit *edit)
+{
+    struct state *state = context;
+    struct vv_edit *sum = &state->sum;
+    int rc;
+    if (edit->has_format && (rc = check_format(state, edit)) < 0)
+        return rc;
+    if (!state->has_format)
+        return vv_fail(VV_CORRUPT, "the first edit does not say what the store is");
+    if ((rc = apply_removals(sum, edit)) < 0)
+        return rc;
+    for (size_t i = 0; i < edit->table_count; i++) {
+        const struct vv_edit_table *t = &edit->tables[i];
+        if ((rc = vv_edit_add_table(sum, t->level, t->number, t->created_us, &t->facts)) < 0)
+            return rc;
+    }
+    for (size_t i = 0; i < edit->value_count; i++) {
+        (void)remove_value_file(sum, edit->values[i].number); /* sealing names it again */
+        if ((rc = vv_edit_add_value_file(sum, &edit->values[i])) < 0)
+            return rc;
+    }
+    if (edit->next_file > sum->next_file)
+        sum->next_file = edit->next_file;
+    if (edit->log_number > sum->log_number)
+        sum->log_number = edit->log_number;
+    if (edit->flushed_seq > sum->flushed_seq)
+        sum->flushed_seq = edit->flushed_seq;
+    return VV_OK;
+}
+
+/* --------------------------------------------------------------------------- making the version */
+
+static int check_file(struct vv_lsm *lsm, enum vv_name_kind kind, uint64_t number,
+                      uint64_t size_min)
+{
+    struct vv_path path = vv_path_of(lsm->options.path, kind, number);
+    struct vv_path_info info;
+    int rc = vv_env_info(lsm->options.env, path.text, &info);
+    if (rc == VV_NOTFOUND)
+        return vv_fail(VV_CORRUPT, "%s: the file is missing", path.text);
+    if (rc == VV_OK && info.size_bytes < size_min)
+        return vv_fail(VV_CORRUPT, "%s: the file ends at %" PRIu64 ", it had %" PRIu64 " bytes",
+                       path.text, info.size_bytes, size_min);
+    return rc;
+}
+
+struct parts {
+    struct vv_table_add *tables;
+    size_t table_count;
+    struct vv_value_file **values;
+    size_t value_count;
+};
+
+static void parts_deinit(struct parts *parts)
+{
+    for (size_t i = 0; i < parts->table_count; i++)
+        vv_table_meta_unref(parts->tables[i].table);
+    for (size_t i = 0; i < parts->value_count; i++)
+        vv_value_file_unref(parts->values[i]);
+    vv_free(parts->tables);
+    vv_free(parts->values);
+}
+
+static int make_tables(struct vv_lsm *lsm, struct vv_edit *sum, struct parts *parts)
+{
+    parts->tables = vv_alloc_zero((sum->table_count + 1) * sizeof parts->tables[0]);
+    if (parts->tables == NULL)
+        return VV_NOMEM;
+    for (size_t i = 0; i < sum->table_count; i++) {
+        struct vv_edit_table *t = &sum->tables[i];
+        int rc = check_file(lsm, VV_NAME_TABLE, t->number, t->facts.size_bytes);
+        if (rc < 0)
+            return rc;
+        struct vv_table_add *add = &parts->tables[i];
+        if ((rc = vv_table_meta_new(lsm->tables, t->number, &t->facts, &add->table)) < 0)
+            return rc;
+        add->level = t->level;
+        add->table->created_us = t->created_us;
+        parts->table_count++;
+    }
+    return VV_OK;
+}
+
+static int make_values(struct vv_lsm *lsm, const struct vv_edit *sum, struct parts *parts)
+{
+    parts->values = vv_alloc_zero((sum->value_count + 1) * sizeof parts->values[0]);
+    if (parts->values == NULL)
+        return VV_NOMEM;
+    for (size_t i = 0; i < sum->value_count; i++) {
+        const struct vv_edit_value_file *v = &sum->values[i];
+        struct vv_value_file *file;
+        int rc = check_file(lsm, VV_NAME_VALUES, v->number,
+                            v->sealed ? v->record_bytes + VV_LOG_HEAD_SIZE : 0);
+        if (rc < 0)
+            return rc;
+        if ((rc = vv_value_file_new(lsm->values, v->number, v->serves, v->serve_count, &file)) < 0)
+            return rc;
+        atomic_store(&file->record_bytes, v->record_bytes);
+        atomic_store(&file->record_count, v->record_count);
+        atomic_store(&file->sealed, v->sealed);
+        parts->values[parts->value_count++] = file;
+    }
+    return VV_OK;
+}
+
+static int make_version(struct vv_lsm *lsm, struct vv_edit *sum, struct vv_version **out)
+{
+    struct parts parts = {0};
+    struct vv_version *empty = NULL;
+    int rc;
+    if ((rc = vv_version_new(lsm->options.order, &empty)) < 0 ||
+        (rc = make_tables(lsm, sum, &parts)) < 0 || (rc = make_values(lsm, sum, &parts)) < 0)
+        goto out;
+    struct vv_version_change change = {.adds = parts.tables,
+                                       .add_count = parts.table_count,
+                                       .value_adds = parts.values,
+                                       .value_add_count = parts.value_count};
+    rc = vv_version_apply(empty, &change, out);
+out:
+    vv_version_unref(empty);
+    parts_deinit(&parts);
+    return rc;
+}
+
+/* A number that no file in the directory has had, whatever the MANIFEST says. */
+static int find_next_file(struct vv_lsm *lsm, uint64_t known)
+{
+    struct vv_buf names = VV_BUF_INIT;
+    uint64_t next = known > 0 ? known : 1;
+    int rc = vv_env_list(lsm->options.env, lsm->options.path, &names);
+    for (size_t at = 0; rc == VV_OK && at < names.size;) {
+        const char *name = (const char *)names.data + at;
+        uint64_t number;
+        if (vv_name_parse(name, &number) != VV_NAME_OTHER && number >= next)
+            next = number + 1;
+        at += strlen(name) + 1;
+    }
+    vv_buf_deinit(&names);
+    atomic_store(&lsm->next_file, next);
+    return rc;
+}
+
+int vv_recover_read(struct vv_lsm *lsm, struct vv_recovered *out)
+{
+    struct state state = {.lsm = lsm};
+    uint64_t number;
+    int rc = vv_manifest_read(lsm->options.env, lsm->options.path, apply_edit, &state, &number);
+    if (rc == VV_NOTFOUND)
+        rc = vv_fail(VV_MISSING, "%s: there is no store", lsm->options.path);
+    if (rc < 0)
+        goto out;
+    lsm->log_number = state.sum.log_number;
+    lsm->flushed_seq = state.sum.flushed_seq;
+    if ((rc = vv_recover_rooms(lsm)) < 0 || (rc = make_version(lsm, &state.sum, &out->version)) < 0)
+        goto out;
+    if ((rc = find_next_file(lsm, state.sum.next_file)) < 0)
+        goto out;
+    if ((rc = vv_replay_survey(lsm, out->version, &out->replay)) < 0)
+        goto out;
+    if ((rc = vv_memtable_new(lsm->options.order, lsm->options.account, &lsm->active)) < 0)
+        goto out;
+    lsm->active_id = 1;
+    rc = vv_replay_insert(lsm, out->version, &out->replay);
+    lsm->laid_seq = lsm->found_seq = out->replay.last_seq;
+out:
+    vv_edit_deinit(&state.sum);
+    return rc;
+}
+
+/* ------------------------------------------------------------------------------------ tidying up */
+
+static int seal_value_files(struct vv_lsm *lsm, const struct vv_version *version)
+{
+    for (size_t i = 0; i < version->value_count; i++) {
+        struct vv_value_file *file = version->values[i];
+        struct vv_path path = vv_path_of(lsm->options.path, VV_NAME_VALUES, file->number);
+        struct vv_path_info info;
+        if (atomic_load(&file->sealed))
+            continue;
+        int rc = vv_env_info(lsm->options.env, path.text, &info);
+        if (rc < 0)
+            return rc;
+        uint64_t size = rc == VV_OK ? info.size_bytes : 0;
+        atomic_store(&file->record_bytes,
+                     size > VV_LOG_HEAD_SIZE ? size - VV_LOG_HEAD_SIZE : 0);
+        atomic_store(&file->sealed, true);
+    }
+    return VV_OK;
+}
+
+static bool wanted(const struct vv_lsm *lsm, const struct vv_version *version,
+                   enum vv_name_kind kind, uint64_t number)
+{
+    switch (kind) {
+    case VV_NAME_TABLE:
+        for (int level = 0; level < VV_LEVELS; level++) {
+            for (size_t i = 0; i < version->levels[level].count; i++) {
+                if (version->levels[level].tables[i]->number == number)
+                    return true;
+            }
+        }
+        return false;
+    case VV_NAME_VALUES:
+        for (size_t i = 0; i < version->value_count; i++) {
+            if (version->values[i]->number == number)
+                return true;
+        }
+        return false;
+    case VV_NAME_WAL:
+        return number >= lsm->log_number;
+    case VV_NAME_MANIFEST:
+        return number == vv_manifest_number(lsm->manifest);
+    case VV_NAME_TEMP:
+        return false;
+    case VV_NAME_SPARE: /* taken over before */
+    case VV_NAME_CURRENT:
+    case VV_NAME_LOCK:
+    case VV_NAME_DAMAGED:
+    case VV_NAME_OTHER:
+        return true;
+    }
+    return true;
+}
+
+static int take_over_spare(struct vv_lsm *lsm, uint64_t number)
+{
+    struct vv_path path = vv_path_of(lsm->options.path, VV_NAME_SPARE, number);
+    struct vv_path_info info;
+    int rc = vv_env_info(lsm->options.env, path.text, &info);
+    if (rc != VV_OK)
+        return rc < 0 ? rc : VV_OK;
+    if (lsm->wal != NULL)
+        return vv_wal_inherit_spare(lsm->wal, number, info.size_bytes);
+    return vv_env_remove(lsm->options.env, path.text);
+}
+
+/* Removes what no version knows: outputs of unfinished jobs, old logs and MANIFESTs. */
+static int remove_orphans(struct vv_lsm *lsm, const struct vv_version *version)
+{
+    struct vv_buf names = VV_BUF_INIT;
+    int rc = vv_env_list(lsm->options.env, lsm->options.path, &names);
+    for (size_t at = 0; rc >= 0 && at < names.size;) {
+        const char *name = (const char *)names.data + at;
+        uint64_t number;
+        enum vv_name_kind kind = vv_name_parse(name, &number);
+        if (kind == VV_NAME_SPARE) {
+            rc = take_over_spare(lsm, number);
+        } else if (!wanted(lsm, version, kind, number)) {
+            struct vv_path path = vv_path_of(lsm->options.path, kind, number);
+            rc = vv_env_remove(lsm->options.env, path.text);
+        }
+        at += strlen(name) + 1;
+    }
+    vv_buf_deinit(&names);
+    return rc < 0 ? rc : VV_OK;
+}
+
+static int start_log(struct vv_lsm *lsm, const struct vv_replay *replay)
+{
+    struct vv_wal_options options = {.env = lsm->options.env,
+                                     .dir = lsm->options.path,
+                                     .recycle = lsm->options.log_mode == VV_LSM_LOG_RECYCLE};
+    bool empty = vv_memtable_count(lsm->active) == 0;
+    int rc;
+    lsm->newest_log = vv_lsm_next_file(lsm);
+    lsm->active_log = empty ? lsm->newest_log : lsm->log_number;
+    /* With nothing to replay, no earlier log is needed again. */
+    if (empty)
+        lsm->log_number = lsm->newest_log;
+    if (lsm->options.log_mode == VV_LSM_LOG_OFF)
+        return VV_OK;
+    memcpy(options.uuid, lsm->uuid, sizeof options.uuid);
+    if ((rc = vv_wal_new(&options, &lsm->wal)) < 0)
+        return rc;
+    for (size_t i = 0; !empty && i < replay->count; i++) {
+        const struct vv_replay_log *log = &replay->logs[i];
+        if (log->counts && (rc = vv_wal_inherit(lsm->wal, log->number, log->size_bytes)) < 0)
+            return rc;
+    }
+    return vv_wal_rotate(lsm->wal, lsm->newest_log, replay->last_seq);
+}
+
+int vv_recover_tidy(struct vv_lsm *lsm, const struct vv_recovered *recovered)
+{
+    bool unclear;
+    int rc;
+    if ((rc = vv_replay_cut(lsm, &recovered->replay)) < 0 ||
+        (rc = seal_value_files(lsm, recovered->version)) < 0 ||
+        (rc = start_log(lsm, &recovered->replay)) < 0 ||
+        (rc = vv_lsm_rewrite_manifest(lsm, recovered->version, &unclear)) < 0)
+        return rc;
+    return remove_orphans(lsm, recovered->version);
+}
+
+void vv_recovered_deinit(struct vv_recovered *recovered)
+{
+    vv_version_unref(recovered->version);
+    vv_replay_deinit(&recovered->replay);
+    *recovered = (struct vv_recovered){0};
+}

@@ -1,0 +1,28 @@
+/*
+ * The steps of opening a tree; engine.c puts them together.
+ */
+#ifndef VV_LSM_RECOVER_H
+#define VV_LSM_RECOVER_H
+
+#include "lsm/replay.h"
+#include "lsm/tree.h"
+
+struct vv_recovered {
+    struct vv_version *version;
+    struct vv_replay replay;
+};
+
+/* Makes the tables and values rooms of the tree, once its UUID is known. */
+VV_MUST int vv_recover_rooms(struct vv_lsm *lsm);
+
+/* Reads the MANIFEST and the logs: afterwards the version and the active memtable hold the state.
+ * Writes nothing. */
+VV_MUST int vv_recover_read(struct vv_lsm *lsm, struct vv_recovered *out);
+
+/* Makes the state the starting point of a new life: cuts logs, starts a new one, writes a new
+ * MANIFEST, and removes what a crash left. */
+VV_MUST int vv_recover_tidy(struct vv_lsm *lsm, const struct vv_recovered *recovered);
+
+void vv_recovered_deinit(struct vv_recovered *recovered);
+
+#endif

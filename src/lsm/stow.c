@@ -1,0 +1,298 @@
+/*
+ * Large values on their way: each is written to the active value file by the thread that commits
+ * it, and the batch carries a reference. A file whose references may still be under way, or only in
+ * memtables, is known here as a stow, and is not collected before the last such memtable is flushed.
+ */
+#include "lsm/tree.h"
+
+#include <inttypes.h>
+
+static struct vv_stow *find_locked(struct vv_lsm *lsm, uint64_t number)
+{
+    vv_mutex_assert_held(&lsm->stow_mu);
+    for (struct vv_stow *stow = lsm->stows; stow != NULL; stow = stow->next) {
+        if (stow->file->number == number)
+            return stow;
+    }
+    return NULL;
+}
+
+static struct vv_stow *stow_new(struct vv_value_file *file)
+{
+    struct vv_stow *stow = vv_alloc_zero(sizeof *stow);
+    if (stow == NULL)
+        return NULL;
+    stow->file = file;
+    vv_value_file_ref(file);
+    return stow;
+}
+
+static void stow_free(struct vv_stow *stow)
+{
+    vv_value_writer_close(stow->writer);
+    vv_value_file_unref(stow->file);
+    vv_free(stow);
+}
+
+/* Tells the MANIFEST of a new value file before anything refers to it. */
+static int install_file(struct vv_lsm *lsm, struct vv_value_file *file)
+{
+    struct vv_edit edit = {0};
+    struct vv_value_file *const adds[] = {file};
+    struct vv_install install = {.change = {.value_adds = adds, .value_add_count = 1}};
+    struct vv_edit_value_file entry = {
+        .number = file->number, .serves = file->serves, .serve_count = file->serve_count};
+    bool unclear;
+    int rc = vv_edit_add_value_file(&edit, &entry);
+    if (rc == VV_OK)
+        rc = vv_lsm_install(lsm, &edit, &install, &unclear);
+    vv_edit_deinit(&edit);
+    return rc;
+}
+
+static int open_stow(struct vv_lsm *lsm, struct vv_stow **out)
+{
+    uint64_t number = vv_lsm_next_file(lsm);
+    struct vv_value_file *file = NULL;
+    struct vv_stow *stow = NULL;
+    int rc = vv_value_file_new(lsm->values, number, NULL, 0, &file);
+    if (rc < 0)
+        return rc;
+    if ((stow = stow_new(file)) == NULL) {
+        rc = VV_NOMEM;
+        goto out;
+    }
+    if ((rc = vv_value_writer_open(lsm->values, number, &stow->writer)) < 0)
+        goto out;
+    if ((rc = vv_env_sync_dir(lsm->options.env, lsm->options.path)) < 0)
+        goto out;
+    if ((rc = install_file(lsm, file)) < 0)
+        goto out;
+    *out = stow;
+    stow = NULL;
+out:
+    if (stow != NULL)
+        stow_free(stow);
+    vv_value_file_unref(file);
+    return rc;
+}
+
+/* The active file, or a new one where there is none or it is full. */
+static int active_locked(struct vv_lsm *lsm, struct vv_stow **out)
+{
+    vv_mutex_assert_held(&lsm->stow_mu);
+    if (lsm->stow != NULL &&
+        vv_value_writer_bytes(lsm->stow->writer) >= lsm->options.tuning.value_file_bytes) {
+        lsm->stow = NULL; /* a background step seals it */
+        lsm->options.host->wake(lsm->options.host->context);
+    }
+    if (lsm->stow == NULL) {
+        struct vv_stow *stow;
+        int rc = open_stow(lsm, &stow);
+        if (rc < 0)
+            return rc;
+        stow->next = lsm->stows;
+        lsm->stows = lsm->stow = stow;
+    }
+    *out = lsm->stow;
+    return VV_OK;
+}
+
+int vv_lsm_stow(struct vv_engine *e, vv_slice key, vv_slice value, uint8_t ref[VV_REF_SIZE])
+{
+    struct vv_lsm *lsm = (struct vv_lsm *)e;
+    struct vv_stow *stow;
+    struct vv_ref at;
+    vv_mutex_lock(&lsm->stow_mu);
+    int rc = active_locked(lsm, &stow);
+    if (rc == VV_OK && (rc = vv_value_writer_add(stow->writer, key, value, &at)) < 0)
+        lsm->stow = NULL; /* its end is unknown: the next value goes to a new file */
+    if (rc == VV_OK)
+        stow->in_flight++;
+    vv_mutex_unlock(&lsm->stow_mu);
+    if (rc < 0)
+        return rc;
+    vv_ref_encode(at, ref);
+    vv_count(&lsm->counters.value_bytes_written, vv_value_record_size(key.size, value.size));
+    return VV_OK;
+}
+
+void vv_lsm_unstow(struct vv_engine *e, const uint8_t ref[VV_REF_SIZE])
+{
+    struct vv_lsm *lsm = (struct vv_lsm *)e;
+    struct vv_ref at;
+    vv_assert(vv_ref_decode(vv_slice_of(ref, VV_REF_SIZE), &at));
+    vv_mutex_lock(&lsm->stow_mu);
+    struct vv_stow *stow = find_locked(lsm, at.file);
+    vv_assert(stow != NULL && stow->in_flight > 0);
+    stow->in_flight--;
+    vv_mutex_unlock(&lsm->stow_mu);
+}
+
+void vv_lsm_stow_found(struct vv_lsm *lsm, uint32_t file, uint64_t memtable_id)
+{
+    vv_mutex_lock(&lsm->stow_mu);
+    struct vv_stow *stow = find_locked(lsm, file);
+    vv_assert(stow != NULL && stow->in_flight > 0);
+    stow->in_flight--;
+    stow->last_memtable = memtable_id;
+    vv_mutex_unlock(&lsm->stow_mu);
+}
+
+int vv_lsm_stow_recovered(struct vv_lsm *lsm, struct vv_value_file *file, uint64_t memtable_id)
+{
+    int rc = VV_OK;
+    vv_mutex_lock(&lsm->stow_mu);
+    struct vv_stow *stow = find_locked(lsm, file->number);
+    if (stow == NULL) {
+        stow = stow_new(file);
+        if (stow == NULL) {
+            rc = VV_NOMEM;
+        } else {
+            stow->next = lsm->stows;
+            lsm->stows = stow;
+        }
+    }
+    if (stow != NULL)
+        stow->last_memtable = memtable_id;
+    vv_mutex_unlock(&lsm->stow_mu);
+    return rc;
+}
+
+bool vv_lsm_stow_under_way(struct vv_lsm *lsm, uint64_t number)
+{
+    vv_mutex_lock(&lsm->stow_mu);
+    bool found = find_locked(lsm, number) != NULL;
+    vv_mutex_unlock(&lsm->stow_mu);
+    return found;
+}
+
+/* Syncs every file that has a writer: those being filled and those waiting to be sealed. Only
+ * syncs and seals remove stows with writers, and both hold sync_mu, so the list's writers stay. */
+int vv_lsm_stow_sync(struct vv_lsm *lsm)
+{
+    struct vv_value_writer *writers[16];
+    size_t count = 0;
+    int rc = VV_OK;
+    vv_mutex_assert_held(&lsm->sync_mu);
+    vv_mutex_lock(&lsm->stow_mu);
+    for (struct vv_stow *stow = lsm->stows; stow != NULL; stow = stow->next) {
+        if (stow->writer == NULL)
+            continue;
+        if (count == sizeof writers / sizeof writers[0]) {
+            rc = vv_fail(VV_BUSY, "%zu value files wait to be sealed", count);
+            break;
+        }
+        writers[count++] = stow->writer;
+    }
+    vv_mutex_unlock(&lsm->stow_mu);
+    for (size_t i = 0; rc == VV_OK && i < count; i++)
+        rc = vv_value_writer_sync(writers[i]);
+    return rc;
+}
+
+/* ------------------------------------------------------------------------------------ sealing */
+
+static struct vv_stow *sealable_locked(struct vv_lsm *lsm)
+{
+    vv_mutex_assert_held(&lsm->stow_mu);
+    for (struct vv_stow *stow = lsm->stows; stow != NULL; stow = stow->next) {
+        if (stow->writer != NULL && stow != lsm->stow)
+            return stow;
+    }
+    return NULL;
+}
+
+/* Records in the MANIFEST that the file is whole. */
+int vv_lsm_install_seal(struct vv_lsm *lsm, struct vv_value_file *file, uint64_t record_bytes,
+                        uint64_t record_count)
+{
+    struct vv_edit edit = {0};
+    struct vv_install install = {0};
+    struct vv_edit_value_file entry = {.number = file->number,
+                                       .sealed = true,
+                                       .record_bytes = record_bytes,
+                                       .record_count = record_count,
+                                       .serves = file->serves,
+                                       .serve_count = file->serve_count};
+    bool unclear;
+    atomic_store(&file->record_bytes, record_bytes);
+    atomic_store(&file->record_count, record_count);
+    atomic_store(&file->sealed, true);
+    int rc = vv_edit_add_value_file(&edit, &entry);
+    if (rc == VV_OK)
+        rc = vv_lsm_install(lsm, &edit, &install, &unclear);
+    vv_edit_deinit(&edit);
+    return rc;
+}
+
+static int seal(struct vv_lsm *lsm, struct vv_stow *stow)
+{
+    int rc = vv_value_writer_seal(stow->writer);
+    if (rc < 0)
+        return rc;
+    return vv_lsm_install_seal(lsm, stow->file, vv_value_writer_bytes(stow->writer),
+                               vv_value_writer_count(stow->writer));
+}
+
+/* Forgets the stows that nothing under way refers to any more. */
+static void forget_done_locked(struct vv_lsm *lsm)
+{
+    vv_mutex_assert_held(&lsm->stow_mu);
+    struct vv_stow **at = &lsm->stows;
+    while (*at != NULL) {
+        struct vv_stow *stow = *at;
+        if (stow->writer == NULL && stow->in_flight == 0 &&
+            stow->last_memtable <= atomic_load(&lsm->flushed_id)) {
+            *at = stow->next;
+            stow_free(stow);
+        } else {
+            at = &stow->next;
+        }
+    }
+}
+
+int vv_lsm_stow_seal(struct vv_lsm *lsm, bool *worked)
+{
+    int rc = VV_OK;
+    vv_mutex_lock(&lsm->sync_mu);
+    vv_mutex_lock(&lsm->stow_mu);
+    forget_done_locked(lsm);
+    struct vv_stow *stow = sealable_locked(lsm);
+    vv_mutex_unlock(&lsm->stow_mu);
+    *worked = stow != NULL;
+    if (stow != NULL) {
+        rc = seal(lsm, stow);
+        /* A file that cannot be sealed keeps what was synced; recovery seals it by its size. */
+        vv_mutex_lock(&lsm->stow_mu);
+        vv_value_writer_close(stow->writer);
+        stow->writer = NULL;
+        vv_mutex_unlock(&lsm->stow_mu);
+    }
+    vv_mutex_unlock(&lsm->sync_mu);
+    return rc;
+}
+
+bool vv_lsm_stow_wants_seal(struct vv_lsm *lsm)
+{
+    vv_mutex_lock(&lsm->stow_mu);
+    bool wants = sealable_locked(lsm) != NULL;
+    vv_mutex_unlock(&lsm->stow_mu);
+    return wants;
+}
+
+void vv_lsm_stow_close(struct vv_lsm *lsm)
+{
+    bool worked = true;
+    vv_mutex_lock(&lsm->stow_mu);
+    lsm->stow = NULL;
+    vv_mutex_unlock(&lsm->stow_mu);
+    /* An unsealed file costs the next open a look at its size, no more. */
+    while (worked && vv_lsm_stow_seal(lsm, &worked) == VV_OK) {
+    }
+    while (lsm->stows != NULL) {
+        struct vv_stow *stow = lsm->stows;
+        lsm->stows = stow->next;
+        stow_free(stow);
+    }
+}

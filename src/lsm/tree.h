@@ -1,0 +1,245 @@
+/*
+ * The tree: what the files of this room share. Not for other rooms; their door is lsm.h.
+ *
+ *      leader ── append ─► wal ── publish ─► active memtable ── freeze ─► frozen memtables
+ *                                                                            │ flush job
+ *      readers ── view: one immutable struct of memtables and version ◄── install ◄─ compaction jobs
+ *
+ * Who owns what: the commit leader owns the active memtable and the log's end; `install_mu` makes
+ * edits one after another and is held over their I/O; `mu` is short and protects the view pointer's
+ * change and the jobs.
+ */
+#ifndef VV_LSM_TREE_H
+#define VV_LSM_TREE_H
+
+#include "env/epoch.h"
+#include "env/thread.h"
+#include "lsm/edit.h"
+#include "lsm/lsm.h"
+#include "lsm/manifest.h"
+#include "lsm/memtable.h"
+#include "lsm/names.h"
+#include "lsm/pace.h"
+#include "lsm/pick.h"
+#include "lsm/tables.h"
+#include "lsm/values.h"
+#include "lsm/version.h"
+#include "lsm/wal.h"
+
+enum {
+    VV_FROZEN_MAX = 16,
+    VV_STOW_MIN = 4096, /* values from here on go to the value log before they are committed */
+};
+
+/* What a reader sees: immutable, replaced as a whole. */
+struct vv_view {
+    _Atomic(uint32_t) refs;
+    struct vv_memtable *active;
+    struct vv_memtable *frozen[VV_FROZEN_MAX]; /* newest first */
+    size_t frozen_count;
+    struct vv_version *version;
+};
+
+void vv_view_ref(struct vv_view *view);
+void vv_view_unref(struct vv_view *view); /* NULL is fine */
+
+/* A memtable that waits to be flushed, oldest first in the tree's list. */
+struct vv_frozen {
+    struct vv_memtable *memtable;
+    uint64_t log_number; /* the first log that holds entries of it */
+    uint64_t id;         /* memtables are counted */
+    vv_seq last_seq;     /* the highest sequence in it */
+};
+
+/* Where large values go now, and the writers of earlier files that still have to be sealed. */
+struct vv_stow {
+    struct vv_value_writer *writer;
+    struct vv_value_file *file;
+    uint32_t in_flight;      /* references given out, not yet in a memtable */
+    uint64_t last_memtable;  /* the newest memtable that has a reference into it */
+    struct vv_stow *next;
+};
+
+struct vv_counters {
+    _Atomic(uint64_t) flush_bytes_written, compaction_bytes_read, compaction_bytes_written,
+        value_bytes_written, syncs, flushes, compactions, trivial_moves, collections, filter_skips,
+        table_reads;
+};
+
+static inline void vv_count(_Atomic(uint64_t) *counter, uint64_t by)
+{
+    (void)atomic_fetch_add_explicit(counter, by, memory_order_relaxed);
+}
+
+struct vv_job;
+
+struct vv_lsm {
+    struct vv_engine base;
+    /* Constant after open. */
+    struct vv_lsm_options options;
+    struct vv_shape shape;
+    uint8_t uuid[VV_TABLE_UUID_SIZE];
+    struct vv_cache *cache;
+    struct vv_tables *tables;
+    struct vv_values *values;
+    struct vv_epoch *epoch;
+    struct vv_wal *wal; /* NULL when read-only or without a log */
+
+    _Atomic(struct vv_view *) view; /* changed under mu; read inside an epoch span */
+    _Atomic(uint64_t) next_file;
+    _Atomic(uint64_t) debt_bytes;
+    struct vv_counters counters;
+
+    struct vv_mutex write_mu; /* append, publish and freeze; protects all below; rank 38 */
+    struct vv_memtable *active;
+    uint64_t active_log;    /* the first log that holds entries of the active memtable */
+    uint64_t active_id;
+    uint64_t newest_log;    /* the one being appended to */
+    vv_seq laid_seq;        /* highest sequence that was appended */
+    size_t pending_bytes;   /* appended and not yet published: the memtable has room for it */
+    size_t pending_count;
+    vv_seq found_seq;       /* highest sequence that was published */
+    struct vv_pace pace;
+
+    struct vv_mutex sync_mu; /* one sync or seal at a time; rank 34 */
+
+    struct vv_mutex stow_mu; /* protects the two below and their fields; rank 40 */
+    struct vv_stow *stow;    /* the active one, or NULL */
+    struct vv_stow *stows;   /* all that are not sealed or may have references in flight */
+
+    struct vv_mutex install_mu; /* one edit at a time, held over its I/O; protects both; rank 45 */
+    struct vv_manifest *manifest;
+    bool manifest_broken;
+    uint64_t log_number; /* as the MANIFEST has it */
+    vv_seq flushed_seq;
+
+    struct vv_mutex mu; /* protects all below; rank 50 */
+    struct vv_frozen frozen[VV_FROZEN_MAX]; /* oldest first */
+    size_t frozen_count;
+    struct vv_job *jobs; /* all that were started and are not finished */
+    uint32_t job_count;
+    uint32_t last_job_id;
+    int pauses;
+    uint64_t retry_us; /* no new job before this time: something failed */
+    uint64_t ticket;   /* of manual work */
+    struct vv_manual *manuals;
+    bool closing;
+
+    _Atomic(uint64_t) write_clock; /* moves with each write: for telling whether anybody writes */
+    _Atomic(uint32_t) frozen_hint; /* non-zero while memtables wait to be flushed */
+    _Atomic(uint64_t) flushed_id;    /* memtables up to this one are flushed */
+    /* Recent speeds, bytes a second, smoothed; relaxed, they only guide. */
+    _Atomic(uint64_t) merge_rate, flush_rate;
+};
+
+/* A request for full compaction of a range. */
+struct vv_manual {
+    uint64_t ticket;
+    uint64_t before; /* tables made before this file number are to be rewritten */
+    bool has_from, has_to;
+    struct vv_buf from, to;
+    struct vv_manual *next;
+};
+
+static inline uint64_t vv_lsm_next_file(struct vv_lsm *lsm)
+{
+    return atomic_fetch_add_explicit(&lsm->next_file, 1, memory_order_relaxed);
+}
+
+/* ------------------------------------------------------------------------------------ install.c */
+
+/* What goes with a change of version. */
+struct vv_install {
+    struct vv_version_change change;
+    size_t flushed_count; /* this many of the oldest frozen memtables are in the new tables */
+    uint64_t log_number;  /* logs below are done with; 0: as before */
+    vv_seq flushed_seq;   /* 0: as before */
+};
+
+/* Writes `edit` (to which numbers are added) to the MANIFEST and publishes the new version. After a
+ * failure the tree is as before; *unclear says that the MANIFEST may yet hold the edit, so that the
+ * files it names must stay. */
+VV_MUST int vv_lsm_install(struct vv_lsm *lsm, struct vv_edit *edit,
+                           const struct vv_install *install, bool *unclear);
+
+/* Puts the whole state into a new MANIFEST. install_mu is held, or nobody else is there yet. */
+VV_MUST int vv_lsm_rewrite_manifest(struct vv_lsm *lsm, const struct vv_version *version,
+                                    bool *unclear);
+
+/* The current version with a reference. */
+struct vv_version *vv_lsm_version(struct vv_lsm *lsm);
+
+/* The current view with a reference. */
+struct vv_view *vv_lsm_view(struct vv_lsm *lsm);
+
+/* Fills an empty (zeroed) view with the frozen list, this memtable and this version, to all of which
+ * it takes references. mu is held. */
+void vv_view_fill_locked(struct vv_lsm *lsm, struct vv_view *view, struct vv_memtable *active,
+                         struct vv_version *version);
+
+/* Publishes a view and gives the old one, which goes to vv_lsm_retire_view without locks. */
+struct vv_view *vv_lsm_swap_view_locked(struct vv_lsm *lsm, struct vv_view *view);
+void vv_lsm_retire_view(struct vv_lsm *lsm, struct vv_view *old);
+
+/* -------------------------------------------------------------------------------------- write.c */
+
+VV_MUST int vv_lsm_admit(struct vv_engine *e, size_t size_bytes, uint64_t *wait_us);
+VV_MUST int vv_lsm_append(struct vv_engine *e, struct vv_write *const *group, size_t count);
+VV_MUST int vv_lsm_sync(struct vv_engine *e);
+VV_MUST int vv_lsm_publish(struct vv_engine *e, struct vv_write *const *group, size_t count);
+/* Makes the active memtable a frozen one and starts a new log. write_mu is held. */
+VV_MUST int vv_lsm_freeze_locked(struct vv_lsm *lsm);
+
+/* --------------------------------------------------------------------------------------- stow.c */
+
+VV_MUST int vv_lsm_stow(struct vv_engine *e, vv_slice key, vv_slice value,
+                        uint8_t ref[VV_REF_SIZE]);
+void vv_lsm_unstow(struct vv_engine *e, const uint8_t ref[VV_REF_SIZE]);
+/* A published batch has this reference: it is in memtable `memtable_id` now. */
+void vv_lsm_stow_found(struct vv_lsm *lsm, uint32_t file, uint64_t memtable_id);
+/* A batch that recovery replayed refers to this file. */
+VV_MUST int vv_lsm_stow_recovered(struct vv_lsm *lsm, struct vv_value_file *file,
+                                  uint64_t memtable_id);
+/* Whether references into the file may be under way or only in memtables. */
+bool vv_lsm_stow_under_way(struct vv_lsm *lsm, uint64_t number);
+/* Makes all stowed values durable. sync_mu is held. */
+VV_MUST int vv_lsm_stow_sync(struct vv_lsm *lsm);
+/* Records that a value file is whole. */
+VV_MUST int vv_lsm_install_seal(struct vv_lsm *lsm, struct vv_value_file *file,
+                                uint64_t record_bytes, uint64_t record_count);
+/* Seals one file that is no longer written to, if there is one. Background. */
+VV_MUST int vv_lsm_stow_seal(struct vv_lsm *lsm, bool *worked);
+bool vv_lsm_stow_wants_seal(struct vv_lsm *lsm);
+void vv_lsm_stow_close(struct vv_lsm *lsm);
+
+/* --------------------------------------------------------------------------------------- read.c */
+
+VV_MUST int vv_lsm_get(struct vv_engine *e, vv_seq at, vv_slice key, struct vv_pin *out);
+VV_MUST int vv_lsm_multi_get(struct vv_engine *e, vv_seq at, size_t count, const vv_slice *keys,
+                             struct vv_pin *out, int *results);
+VV_MUST int vv_lsm_iter(struct vv_engine *e, const struct vv_engine_iter_options *options,
+                        vv_seq *seq, struct vv_iter **out);
+VV_MUST int vv_lsm_resolve(struct vv_iter *it, vv_slice ref, vv_slice key, struct vv_pin *out);
+
+/* ------------------------------------------------------------------------------------ recover.c */
+
+VV_MUST int vv_lsm_recover(struct vv_lsm *lsm, vv_seq *seq);
+
+/* --------------------------------------------------------------------------------------- tend.c */
+
+VV_MUST int vv_lsm_tend(struct vv_engine *e, enum vv_tended *out);
+VV_MUST int vv_lsm_flush_begin(struct vv_engine *e, uint64_t *ticket);
+bool vv_lsm_flush_done(struct vv_engine *e, uint64_t ticket);
+VV_MUST int vv_lsm_compact_begin(struct vv_engine *e, const vv_slice *from, const vv_slice *to,
+                                 uint64_t *ticket);
+bool vv_lsm_compact_done(struct vv_engine *e, uint64_t ticket);
+void vv_lsm_pause(struct vv_engine *e, int change);
+/* Abandons all jobs; no thread tends any more. */
+void vv_lsm_drop_jobs(struct vv_lsm *lsm);
+
+/* -------------------------------------------------------------------------------------- check.c */
+
+VV_MUST int vv_lsm_check(struct vv_engine *e, void (*report)(void *context, const char *line),
+                         void *context);
+
+#endif

@@ -1,5 +1,5 @@
 /*
- * Percentiles are within a bucket's width of the truth: an eighth of the value, half of it to either
+ * Percentiles are within a bucket of the truth: an eighth of the value, half of it to either
  * side.
  */
 #include "base/histogram.h"

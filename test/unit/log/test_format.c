@@ -1,6 +1,6 @@
 /*
- * The bytes of a log never change. The golden log below was written by the first release; it must be
- * read as it was meant, and the same calls must write it again.
+ * The bytes of a log never change. The golden log below was written by the first release; it must
+ * be read as it was meant, and the same calls must write it again.
  */
 #include "base/coding.h"
 #include "base/hash.h"

@@ -74,17 +74,19 @@ static uint32_t search_suffixes(const struct vv_block_view *v, uint32_t low, uin
     return low;
 }
 
-/* The first of `count` ascending heads that is at least `head`. The loop has no branch to guess. */
+/* The first of `count` ascending heads that is at least `head`. Nobody can guess the way: there is
+ * no branch but the loop's. */
 static uint32_t search_heads(const uint8_t *heads, uint32_t count, uint32_t head)
 {
-    const uint8_t *at = heads;
-    while (count > 1) {
-        uint32_t half = count / 2;
-        at += vv_get_u32(at + 4 * (size_t)(half - 1)) < head ? 4 * (size_t)half : 0;
-        count -= half;
+    uint32_t low = 0;
+    uint32_t left = count;
+    while (left > 1) {
+        uint32_t half = left / 2;
+        uint32_t is_less = vv_get_u32(heads + 4 * (size_t)(low + half - 1)) < head;
+        low += half & (0 - is_less);
+        left -= half;
     }
-    uint32_t index = (uint32_t)((size_t)(at - heads) / 4);
-    return index + (count == 1 && vv_get_u32(at) < head ? 1 : 0);
+    return low + (vv_get_u32(heads + 4 * (size_t)low) < head);
 }
 
 static uint32_t search_with_heads(const struct vv_block_view *v, vv_slice rest, uint64_t bound)

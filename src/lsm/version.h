@@ -52,11 +52,21 @@ struct vv_value_file {
     size_t serve_count;
 };
 
-/* Sorted tables without overlap. */
+/* Sorted tables without overlap. Who makes one by hand needs to fill the first two only. */
 struct vv_run {
     struct vv_table_meta **tables;
     size_t count;
     uint64_t bytes;
+    /* Under bytewise order, else NULL: of each table's largest key the eight bytes behind the first
+     * `fence_skip`, which all these keys have in common (vv_slice_head). Owned. */
+    uint64_t *fence;
+    size_t fence_skip;
+};
+
+/* Where references into a value file lead. */
+struct vv_value_route {
+    uint64_t number;
+    struct vv_value_file *file;
 };
 
 struct vv_version {
@@ -67,6 +77,8 @@ struct vv_version {
     struct vv_run levels[VV_LEVELS]; /* levels[0] is all tables of level 0, oldest first */
     struct vv_value_file **values;   /* ascending by number */
     size_t value_count;
+    struct vv_value_route *routes; /* ascending by number: what the value files serve */
+    size_t route_count;
 };
 
 struct vv_table_add {
@@ -74,15 +86,16 @@ struct vv_table_add {
     struct vv_table_meta *table; /* a reference is taken */
 };
 
-/* What an edit adds to and takes from a version. The arrays are the caller's. */
+/* What an edit takes from a version and then adds to it, so that a table that moves is in both. The
+ * arrays are the caller's. */
 struct vv_version_change {
     const struct vv_table_add *adds;
     size_t add_count;
     const uint64_t *removes; /* table numbers; VV_CORRUPT if one is not there */
     size_t remove_count;
-    struct vv_value_file *const *value_adds;
+    struct vv_value_file *const *value_adds; /* references are taken */
     size_t value_add_count;
-    const uint64_t *value_removes;
+    const uint64_t *value_removes; /* as removes */
     size_t value_remove_count;
 };
 
@@ -91,22 +104,35 @@ void vv_version_ref(struct vv_version *v);
 void vv_version_unref(struct vv_version *v); /* NULL is fine */
 
 /* The version that comes from `base` by the change, with one reference. VV_CORRUPT when the result
- * would break invariant 1 or names tables that are not there: on recovery this is the disk's fault,
- * elsewhere ours. */
+ * would break invariant 1, have a number twice or two files that serve the same references, or when
+ * the change names files that are not there: on recovery this is the disk's fault, elsewhere
+ * ours. */
 VV_MUST int vv_version_apply(const struct vv_version *base, const struct vv_version_change *change,
                              struct vv_version **out);
 
 void vv_table_meta_ref(struct vv_table_meta *t);
 void vv_table_meta_unref(struct vv_table_meta *t); /* NULL is fine */
 
+/* The bounds of a table. The data of an empty key is not NULL here, so that it is not taken for an
+ * open end. */
 static inline vv_slice vv_table_smallest(const struct vv_table_meta *t)
 {
-    return vv_buf_slice(&t->facts.smallest);
+    const struct vv_buf *key = &t->facts.smallest;
+    return vv_slice_of(key->data != NULL ? (const void *)key->data : "", key->size);
 }
 
 static inline vv_slice vv_table_largest(const struct vv_table_meta *t)
 {
-    return vv_buf_slice(&t->facts.largest);
+    const struct vv_buf *key = &t->facts.largest;
+    return vv_slice_of(key->data != NULL ? (const void *)key->data : "", key->size);
+}
+
+/* Whether table `a` of level 0 is older than `b`: by its newest entry, then by its number. */
+static inline bool vv_table_older(const struct vv_table_meta *a, const struct vv_table_meta *b)
+{
+    if (a->facts.max_seq != b->facts.max_seq)
+        return a->facts.max_seq < b->facts.max_seq;
+    return a->number < b->number;
 }
 
 /* Index of the first table in the run whose largest key is >= `key`; run->count if there is none. */

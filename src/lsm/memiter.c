@@ -16,7 +16,7 @@
 
 #include "base/error.h"
 
-enum { AHEAD = 8 /* slots */ };
+enum { AHEAD = 12 /* slots */ };
 
 struct iter {
     struct vv_iter base;
@@ -30,12 +30,18 @@ static struct iter *iter_of(struct vv_iter *base)
     return (struct iter *)(void *)base;
 }
 
-static void set(struct iter *it, struct vv_memspot spot, const struct vv_memrecord *record)
+/* Another version in the slot where we are. */
+static void set_record(struct iter *it, const struct vv_memrecord *record)
 {
-    it->spot = spot;
     it->record = record;
     it->base.at = vv_memrecord_entry(record);
     it->base.valid = true;
+}
+
+static void set(struct iter *it, struct vv_memspot spot, const struct vv_memrecord *record)
+{
+    it->spot = spot;
+    set_record(it, record);
 }
 
 static void set_end(struct iter *it)
@@ -48,15 +54,31 @@ static bool is_unchanged(const struct vv_memspot *spot)
     return vv_memnode_unchanged(spot->leaf, spot->version);
 }
 
-/* ---- asking for records ahead: any slot of a node is a record, stale or not, or NULL */
+/* ---- asking for records ahead: these slots may be stale, but then nothing is lost */
 
-static void record_prefetch(const struct vv_memnode *leaf, uint32_t index)
+static void slot_prefetch(const struct vv_memnode *leaf, uint32_t index)
 {
     if (index < VV_MEMNODE_SLOTS) {
         const char *record = (const char *)vv_memnode_record(leaf, index);
         __builtin_prefetch(record);
         __builtin_prefetch(record + 64);
     }
+}
+
+static void prefetch_forward(const struct vv_memnode *leaf, uint32_t index)
+{
+    uint32_t count = vv_memnode_count(leaf);
+    uint32_t ahead = index + AHEAD;
+    const struct vv_memnode *next = ahead < count ? leaf : vv_memnode_next(leaf);
+    if (next != NULL)
+        slot_prefetch(next, ahead < count ? ahead : ahead - count);
+}
+
+static void prefetch_backward(const struct vv_memnode *leaf, uint32_t index)
+{
+    const struct vv_memnode *prev = index >= AHEAD ? leaf : vv_memnode_prev(leaf);
+    if (prev != NULL)
+        slot_prefetch(prev, (index >= AHEAD ? index : index + vv_memnode_count(prev)) - AHEAD);
 }
 
 static void leaf_prefetch(const struct vv_memnode *leaf)
@@ -79,14 +101,12 @@ static bool try_forward(struct iter *it, struct vv_memspot spot)
             return true;
         }
         spot = (struct vv_memspot){.leaf = next, .version = vv_memnode_stable(next)};
-        for (uint32_t i = 0; i < AHEAD; i++)
-            record_prefetch(next, i);
         leaf_prefetch(vv_memnode_next(next));
     }
     const struct vv_memrecord *record = vv_memnode_record(spot.leaf, spot.index);
     if (!is_unchanged(&spot))
         return false;
-    record_prefetch(spot.leaf, spot.index + AHEAD);
+    prefetch_forward(spot.leaf, spot.index);
     set(it, spot, record);
     return true;
 }
@@ -120,16 +140,13 @@ static bool try_backward(struct iter *it, struct vv_memspot spot)
             return true;
         }
         spot = before;
-        for (uint32_t i = 2; i < AHEAD && i <= spot.index; i++)
-            record_prefetch(spot.leaf, spot.index - i);
         leaf_prefetch(vv_memnode_prev(spot.leaf));
     }
     spot.index--;
     const struct vv_memrecord *newest = vv_memnode_record(spot.leaf, spot.index);
     if (!is_unchanged(&spot))
         return false;
-    if (spot.index >= AHEAD)
-        record_prefetch(spot.leaf, spot.index - AHEAD);
+    prefetch_backward(spot.leaf, spot.index);
     set(it, spot, vv_memrecord_oldest(newest));
     return true;
 }
@@ -202,21 +219,54 @@ static int iter_seek_for_prev(struct vv_iter *base, vv_slice key)
     return VV_OK;
 }
 
+/* To the next slot of the same leaf: the usual case, and all that a long scan is made of. It does
+ * not copy the spot, since a copy would have to wait for the store of its index. */
+static bool step_forward(struct iter *it)
+{
+    const struct vv_memnode *leaf = it->spot.leaf;
+    uint32_t index = it->spot.index + 1;
+    if (index >= vv_memnode_count(leaf))
+        return false;
+    const struct vv_memrecord *record = vv_memnode_record(leaf, index);
+    if (!is_unchanged(&it->spot))
+        return false;
+    prefetch_forward(leaf, index);
+    it->spot.index = index;
+    set_record(it, record);
+    return true;
+}
+
+static bool step_backward(struct iter *it)
+{
+    const struct vv_memnode *leaf = it->spot.leaf;
+    uint32_t index = it->spot.index;
+    if (index == 0)
+        return false;
+    const struct vv_memrecord *newest = vv_memnode_record(leaf, index - 1);
+    if (!is_unchanged(&it->spot))
+        return false;
+    prefetch_backward(leaf, index - 1);
+    it->spot.index = index - 1;
+    set_record(it, vv_memrecord_oldest(newest));
+    return true;
+}
+
 static int iter_next(struct vv_iter *base)
 {
     struct iter *it = iter_of(base);
     const struct vv_memrecord *older = vv_memrecord_older(it->record);
     if (older != NULL) {
-        set(it, it->spot, older);
+        set_record(it, older);
         return VV_OK;
     }
-    for (;;) {
+    while (!step_forward(it)) {
         struct vv_memspot spot = it->spot;
         spot.index++;
-        if (VV_LIKELY(try_forward(it, spot)))
-            return VV_OK;
+        if (try_forward(it, spot))
+            break;
         find_again(it);
     }
+    return VV_OK;
 }
 
 static int iter_prev(struct vv_iter *base)
@@ -226,12 +276,13 @@ static int iter_prev(struct vv_iter *base)
         const struct vv_memrecord *newest = vv_memnode_record(it->spot.leaf, it->spot.index);
         if (VV_LIKELY(is_unchanged(&it->spot))) {
             const struct vv_memrecord *newer =
-                vv_memrecord_above(newest, vv_memrecord_seq(it->record));
+                newest == it->record ? NULL
+                                     : vv_memrecord_above(newest, vv_memrecord_seq(it->record));
             if (newer != NULL) {
-                set(it, it->spot, newer);
+                set_record(it, newer);
                 return VV_OK;
             }
-            if (try_backward(it, it->spot))
+            if (step_backward(it) || try_backward(it, it->spot))
                 return VV_OK;
         }
         find_again(it);

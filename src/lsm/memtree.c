@@ -400,22 +400,23 @@ static bool place_at_finger(const struct vv_memtree *t, vv_slice key, struct vv_
 
 static void place_from_root(const struct vv_memtree *t, vv_slice key, struct vv_memplace *out)
 {
-    struct vv_memnode *node = atomic_load_explicit(&t->root, memory_order_relaxed);
-    struct vv_memstep step = {.node = node};
-    out->levels = node->level + 1;
-    while (step.node->level > 0) {
-        node = step.node;
-        step.index = child_search(t, node, key);
-        out->steps[node->level] = step;
-        step.node = child_load(node, step.index);
-        node_prefetch(step.node);
-        if (step.index > 0)
-            step.low = vv_memnode_record(node, step.index);
-        if (step.index + 1 < count_of(node))
-            step.high = vv_memnode_record(node, step.index + 1);
+    struct vv_memnode *root = atomic_load_explicit(&t->root, memory_order_relaxed);
+    struct vv_memstep *step = &out->steps[root->level];
+    out->levels = root->level + 1;
+    step->node = root;
+    step->low = NULL;
+    step->high = NULL;
+    for (; step->node->level > 0; step--) {
+        const struct vv_memnode *node = step->node;
+        uint32_t index = child_search(t, node, key);
+        struct vv_memstep *child = step - 1;
+        child->node = child_load(node, index);
+        node_prefetch(child->node);
+        child->low = index > 0 ? vv_memnode_record(node, index) : step->low;
+        child->high = index + 1 < count_of(node) ? vv_memnode_record(node, index + 1) : step->high;
+        step->index = index;
     }
-    step.index = node_search(t, step.node, 0, key, &out->record);
-    out->steps[0] = step;
+    step->index = node_search(t, step->node, 0, key, &out->record);
 }
 
 int vv_memtree_place(struct vv_memtree *t, vv_slice key, size_t more, struct vv_memplace *out)

@@ -423,6 +423,7 @@ static int note_ref(struct vv_table_writer *w, const struct vv_entry *entry, uin
 {
     struct vv_ref ref;
     vv_assert(vv_ref_decode(entry->value, &ref));
+    vv_assert(ref.size_bytes == value_bytes);
     uint64_t record = VV_REF_RECORD_HEAD_SIZE + entry->key.size + value_bytes;
     record += -record & (VV_REF_RECORD_ALIGN - 1);
     struct ref_note note = {ref.file, ref.offset_units, record};

@@ -53,9 +53,9 @@ enum cli_option_id {
 struct cli_option {
     const char *name;
     char letter;          /* short form, or 0 */
+    bool is_bytes;        /* its argument is a key: --escape applies */
     const char *argument; /* what its argument is called, or NULL for a switch */
     const char *choices;  /* the words it may be, separated by spaces, for completion; or NULL */
-    bool is_bytes;        /* its argument is a key: --escape applies */
     const char *help;     /* NULL hides it */
 };
 

@@ -225,6 +225,7 @@ static void prepare(struct bench *bench, const struct cli_workload *workload,
     static const struct cli_workload *const beside = &cli_workloads[2];
     const struct cli_load_plan *plan = &bench->plan;
     vv_assert(strcmp(beside->name, "overwrite") == 0);
+    vv_assert(plan->threads > 0);
     for (uint64_t i = 0; i <= plan->threads; i++) {
         struct cli_worker *w = &bench->workers[i];
         memset(w, 0, sizeof *w);

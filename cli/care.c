@@ -21,8 +21,8 @@ int cli_run_stat(struct cli_job *job)
     bool levels = cli_given(&job->args, CLI_OPT_LEVELS);
     if (json && levels)
         return cli_complain("--levels and --json exclude each other; --json holds the levels");
-    int rc = levels ? varve_property(job->db, "levels", &text)
-                    : varve_stats_text(job->db, json, &text);
+    int rc =
+        levels ? varve_property(job->db, "levels", &text) : varve_stats_text(job->db, json, &text);
     if (rc != VARVE_OK)
         return cli_complain_store(rc, "stat");
     size_t size = strlen(text);

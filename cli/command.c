@@ -69,8 +69,8 @@ const struct cli_command cli_commands[] = {
      "zcat dump.jsonl.gz | varve load books --format jsonl\n"
      "varve load people people.csv -f csv --key-column id --value-column name\n"},
     {"dump", "", "write all entries for load to read", CLI_OUTSIDE, true, CLI_OPEN_READ,
-     CLI_OPERANDS_NONE, 0, 0,
-     OPTIONS_READ | OPTIONS_RANGE | CLI_BIT(FORMAT) | CLI_BIT(QUIET), cli_run_dump,
+     CLI_OPERANDS_NONE, 0, 0, OPTIONS_READ | OPTIONS_RANGE | CLI_BIT(FORMAT) | CLI_BIT(QUIET),
+     cli_run_dump,
      "What load makes of it is the same to the byte, in every format. The entries are those of\n"
      "one moment, even beside a writer.\n",
      "varve dump books >books.tsv\n"

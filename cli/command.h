@@ -59,9 +59,9 @@ int cli_run_del(struct cli_job *job);
 int cli_run_exists(struct cli_job *job);
 int cli_run_scan(struct cli_job *job); /* scan.c */
 int cli_run_count(struct cli_job *job);
-int cli_run_load(struct cli_job *job);  /* load.c */
-int cli_run_dump(struct cli_job *job);  /* dump.c */
-int cli_run_stat(struct cli_job *job);  /* care.c */
+int cli_run_load(struct cli_job *job); /* load.c */
+int cli_run_dump(struct cli_job *job); /* dump.c */
+int cli_run_stat(struct cli_job *job); /* care.c */
 int cli_run_flush(struct cli_job *job);
 int cli_run_sync(struct cli_job *job);
 int cli_run_compact(struct cli_job *job);
@@ -74,8 +74,8 @@ int cli_run_begin(struct cli_job *job);
 int cli_run_commit(struct cli_job *job);
 int cli_run_abort(struct cli_job *job);
 int cli_run_quit(struct cli_job *job);
-int cli_run_bench(struct cli_job *job);   /* bench.c */
-int cli_run_help(struct cli_job *job);    /* help.c */
+int cli_run_bench(struct cli_job *job); /* bench.c */
+int cli_run_help(struct cli_job *job);  /* help.c */
 int cli_run_version(struct cli_job *job);
 
 #endif

@@ -189,8 +189,9 @@ static const char *jsonl_parse(const struct cli_reading *how, uint8_t *line, siz
     skip_space(&c);
     if (c.at != c.end)
         return "something behind the object";
-    return !m.has_key ? "no member 'key' or 'key_base64'"
-                      : !m.has_value ? "no member 'value' or 'value_base64'" : NULL;
+    return !m.has_key     ? "no member 'key' or 'key_base64'"
+           : !m.has_value ? "no member 'value' or 'value_base64'"
+                          : NULL;
 }
 
 static void jsonl_write(struct cli_out *out, const struct cli_entry *entry)

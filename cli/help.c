@@ -52,8 +52,7 @@ void cli_help_command(struct cli_out *out, const struct cli_command *command, en
         options &= ~(CLI_BIT(ENGINE) | CLI_BIT(DURABILITY) | CLI_BIT(SET) | CLI_BIT(READONLY) |
                      CLI_BIT(ESCAPE));
     cli_out_printf(out, "%s%s%s%s%s%s\n\n", outside ? "varve " : "", command->name,
-                   options != 0 ? " [options]" : "",
-                   outside && command->has_store ? " STORE" : "",
+                   options != 0 ? " [options]" : "", outside && command->has_store ? " STORE" : "",
                    command->operands[0] != 0 ? " " : "", command->operands);
     cli_out_printf(out, "  %s\n", command->summary);
     if (command->details != NULL && outside) {
@@ -91,7 +90,8 @@ void cli_help_overview(struct cli_out *out, enum cli_where where)
         cli_out_printf(out, "  %-*s  %s\n", 24 + extra, left, c->summary);
     }
     if (!outside) {
-        cli_out_text(out, "\nQuote words with \"…\" (escapes hold) or '…'; `help WORD` says more.\n");
+        cli_out_text(out,
+                     "\nQuote words with \"…\" (escapes hold) or '…'; `help WORD` says more.\n");
         return;
     }
     cli_out_byte(out, '\n');

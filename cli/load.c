@@ -69,9 +69,9 @@ static int load_line(struct load *load, const struct cli_input *in, uint8_t *lin
     bool is_header = load->reading.key_name != NULL && load->reading.key == CLI_NO_COLUMN;
     if (is_header) {
         const char *wrong = cli_csv_header(&load->reading, line, size);
-        return wrong == NULL ? CLI_FINE
-                             : cli_complain("%s:%llu: %s", in->name, (unsigned long long)in->line,
-                                            wrong);
+        return wrong == NULL
+                   ? CLI_FINE
+                   : cli_complain("%s:%llu: %s", in->name, (unsigned long long)in->line, wrong);
     }
     struct cli_entry entry = {0};
     const char *wrong = load->format->parse(&load->reading, line, size, &entry);
@@ -116,8 +116,8 @@ static uint64_t input_size(const struct cli_args *args)
     for (size_t i = 0; i < args->count || i == 0; i++) {
         struct stat info;
         bool is_stdin = args->count == 0 || args->operands[i].is_dash;
-        int failed = is_stdin ? fstat(STDIN_FILENO, &info)
-                              : stat(args->operands[i].bytes.data, &info);
+        int failed =
+            is_stdin ? fstat(STDIN_FILENO, &info) : stat(args->operands[i].bytes.data, &info);
         if (failed != 0 || !S_ISREG(info.st_mode))
             return 0;
         sum += (uint64_t)info.st_size;
@@ -198,8 +198,8 @@ static int load_files(struct load *load)
     cli_progress_end(&load->progress);
     varve_batch_free(load->batch);
     if (status == CLI_FINE && cli_interrupted())
-        status = cli_complain("interrupted with %llu entries stored",
-                              (unsigned long long)load->entries);
+        status =
+            cli_complain("interrupted with %llu entries stored", (unsigned long long)load->entries);
     return status;
 }
 

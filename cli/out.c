@@ -89,8 +89,8 @@ void cli_out_escaped(struct cli_out *out, varve_slice bytes)
         /* A run that stays as it is goes out in one piece. */
         const uint8_t *run = at;
         while (at < end) {
-            size_t size = *at < 0x80 ? (*at >= 0x20 && *at != 0x7f && *at != '\\')
-                                     : cli_utf8_size(at, end);
+            size_t size =
+                *at < 0x80 ? (*at >= 0x20 && *at != 0x7f && *at != '\\') : cli_utf8_size(at, end);
             if (size == 0)
                 break;
             at += size;

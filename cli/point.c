@@ -45,8 +45,8 @@ static int answer_write(struct cli_job *job, int rc, const char *what)
 static int put(struct cli_job *job, varve_slice key, varve_slice value)
 {
     bool in_batch = job->shell != NULL && job->shell->batch != NULL;
-    int rc = in_batch ? varve_batch_put(job->shell->batch, key, value)
-                      : varve_put(job->db, key, value);
+    int rc =
+        in_batch ? varve_batch_put(job->shell->batch, key, value) : varve_put(job->db, key, value);
     return answer_write(job, rc, "put");
 }
 

@@ -81,14 +81,13 @@ int cli_run_quit(struct cli_job *job)
 
 static int run_words(const struct cli_job *outer, struct cli_shell *shell, struct cli_words *words)
 {
-    struct cli_job job = {
-        .path = outer->path, .db = outer->db, .out = outer->out, .shell = shell};
+    struct cli_job job = {.path = outer->path, .db = outer->db, .out = outer->out, .shell = shell};
     int status;
     job.command = cli_command_find(words->list[0], CLI_IN_SHELL);
     if (job.command == NULL)
         return cli_command_unknown(words->list[0], CLI_IN_SHELL);
-    status = cli_args_parse(&job.args, job.command, (int)words->count, words->list,
-                            CLI_MANNER_SHELL, 0);
+    status =
+        cli_args_parse(&job.args, job.command, (int)words->count, words->list, CLI_MANNER_SHELL, 0);
     if (status != CLI_FINE)
         goto out;
     if (cli_given(&job.args, CLI_OPT_HELP)) {
@@ -172,7 +171,8 @@ static char *history_path(void)
 
 static char *next_word(const char *text, int again)
 {
-    static const struct cli_command *at; /* readline's protocol: the state lives between calls */
+    /* Readline's protocol: the state lives between calls. */
+    static const struct cli_command *at = cli_commands;
     if (again == 0)
         at = cli_commands;
     for (; at->name != NULL; at++) {
@@ -272,8 +272,9 @@ int cli_run_shell(struct cli_job *job)
 #endif
         status = run_plain(job, &shell);
     if (shell.batch != NULL)
-        status = cli_complain("a batch of %zu changes was neither committed nor aborted; it is lost",
-                              varve_batch_count(shell.batch));
+        status =
+            cli_complain("a batch of %zu changes was neither committed nor aborted; it is lost",
+                         varve_batch_count(shell.batch));
     varve_batch_free(shell.batch);
     return cli_store_close(job, status);
 }

@@ -201,17 +201,17 @@ static int step_mixed(struct cli_worker *w, uint64_t index)
 }
 
 const struct cli_workload cli_workloads[] = {
-    {"fillseq", true, false, step_fillseq, false, false},
-    {"fillrandom", true, false, step_fillrandom, false, false},
-    {"overwrite", true, false, step_overwrite, false, false},
-    {"readrandom", false, true, step_readrandom, false, false},
-    {"readmissing", false, true, step_readmissing, false, false},
-    {"readseq", false, true, step_readseq, true, false},
-    {"readreverse", false, true, step_readreverse, true, false},
-    {"seekrandom", false, true, step_seekrandom, false, false},
-    {"readwhilewriting", true, true, step_readrandom, false, true},
-    {"mixed", true, true, step_mixed, false, false},
-    {"deleterandom", true, true, step_deleterandom, false, false},
+    {"fillseq", step_fillseq, true, false, false, false},
+    {"fillrandom", step_fillrandom, true, false, false, false},
+    {"overwrite", step_overwrite, true, false, false, false},
+    {"readrandom", step_readrandom, false, true, false, false},
+    {"readmissing", step_readmissing, false, true, false, false},
+    {"readseq", step_readseq, false, true, true, false},
+    {"readreverse", step_readreverse, false, true, true, false},
+    {"seekrandom", step_seekrandom, false, true, false, false},
+    {"readwhilewriting", step_readrandom, true, true, false, true},
+    {"mixed", step_mixed, true, true, false, false},
+    {"deleterandom", step_deleterandom, true, true, false, false},
     {0},
 };
 

@@ -36,11 +36,11 @@ struct cli_worker;
 
 struct cli_workload {
     const char *name;
-    bool writes;
-    bool reads; /* makes little sense on an empty store */
     /* Does one step: an entry read, or a batch written. Adds to the worker's counts. VARVE_END when
      * there is nothing left to do. */
     int (*step)(struct cli_worker *worker, uint64_t index);
+    bool writes;
+    bool reads;      /* makes little sense on an empty store */
     bool is_walk;    /* needs an iterator, and is too fast for a clock around each step */
     bool has_writer; /* one more thread overwrites meanwhile */
 };
@@ -54,11 +54,11 @@ struct cli_worker {
     const struct cli_load_plan *plan;
     const uint8_t *pool;
     varve *db;
-    uint64_t begin, end;     /* the entries it is to work on */
-    uint64_t stream;         /* makes its randomness differ from others' */
-    _Atomic(bool) *is_over;  /* set by the first worker to be done with a failure, or NULL */
-    _Atomic(uint64_t) done;  /* entries so far; others read it for the progress line */
-    uint64_t bytes;          /* of keys and values moved */
+    uint64_t begin, end;    /* the entries it is to work on */
+    uint64_t stream;        /* makes its randomness differ from others' */
+    _Atomic(bool) *is_over; /* set by the first worker to be done with a failure, or NULL */
+    _Atomic(uint64_t) done; /* entries so far; others read it for the progress line */
+    uint64_t bytes;         /* of keys and values moved */
     uint64_t found;
     struct vv_histogram latency_ns; /* of steps */
     int rc;

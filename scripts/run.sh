@@ -18,10 +18,10 @@ say() {
 # Prints a command as one would type it, then runs it.
 run() {
     printf '\n$'
-    for word in "$@"; do
-        case $word in
-        *[!A-Za-z0-9_./:=-]* | '') printf " '%s'" "$word" ;;
-        *) printf ' %s' "$word" ;;
+    for part in "$@"; do
+        case $part in
+        *[!A-Za-z0-9_./:=-]* | '') printf " '%s'" "$part" ;;
+        *) printf ' %s' "$part" ;;
         esac
     done
     printf '\n'

@@ -522,6 +522,10 @@ PROMISE(a_directory_can_be_renamed_with_all_that_is_in_it)
     CHECK_OK(vv_env_rename(w->env, at(w, "d"), at(w, "e")));
     CHECK_FILE(w, "e/x", "inside");
     CHECK_ABSENT(w, "d");
+    CHECK_OK(vv_env_make_dir(w->env, at(w, "d")));
+    CHECK_RC(vv_env_rename(w->env, at(w, "d"), at(w, "e")), VV_IO); /* it is not empty */
+    CHECK_OK(vv_env_rename(w->env, at(w, "e"), at(w, "d")));
+    CHECK_FILE(w, "d/x", "inside");
 }
 
 PROMISE(an_open_file_outlives_its_name)

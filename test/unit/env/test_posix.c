@@ -13,10 +13,75 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 enum { PATH_SIZE = 4096 };
+
+/* ---- a system that does as little as it may; ours come before the C library's */
+
+static struct {
+    size_t bytes_max; /* read or written in one call; 0: no limit */
+    int error;        /* for writes and syncs; 0: none */
+    bool interrupts;  /* every other call */
+    uint64_t calls;
+} mean;
+
+static bool interrupted(void)
+{
+    bool now = mean.interrupts && mean.calls++ % 2 == 0;
+    if (now)
+        errno = EINTR;
+    return now;
+}
+
+ssize_t pread(int fd, void *into, size_t want, off_t offset)
+{
+    if (interrupted())
+        return -1;
+    if (mean.bytes_max > 0 && want > mean.bytes_max)
+        want = mean.bytes_max;
+    return syscall(SYS_pread64, fd, into, want, offset);
+}
+
+ssize_t pwritev(int fd, const struct iovec *vecs, int count, off_t offset)
+{
+    ssize_t done = 0;
+    size_t left = mean.bytes_max > 0 ? mean.bytes_max : SIZE_MAX;
+    if (interrupted())
+        return -1;
+    if (mean.error != 0) {
+        errno = mean.error;
+        return -1;
+    }
+    for (int i = 0; i < count && left > 0; i++) {
+        size_t size = vecs[i].iov_len < left ? vecs[i].iov_len : left;
+        ssize_t n = syscall(SYS_pwrite64, fd, vecs[i].iov_base, size, offset + done);
+        if (n < 0)
+            return done > 0 ? done : -1;
+        done += n;
+        left -= (size_t)n;
+        if ((size_t)n < vecs[i].iov_len)
+            break;
+    }
+    return done;
+}
+
+int fdatasync(int fd)
+{
+    if (interrupted())
+        return -1;
+    mean.calls++;
+    if (mean.error != 0) {
+        errno = mean.error;
+        return -1;
+    }
+    return (int)syscall(SYS_fdatasync, fd);
+}
+
+/* ---- helpers */
 
 struct place {
     char path[PATH_SIZE];
@@ -47,6 +112,80 @@ static pid_t fork_locker(const char *path)
         _exit(rc == VV_OK ? 0 : -rc);
     }
     return child;
+}
+
+/* ---- calls that do less than asked */
+
+TEST(short_and_interrupted_calls_are_continued)
+{
+    enum { PART_SIZE = 37, PARTS = 10, SIZE = PART_SIZE * PARTS };
+    struct vv_file *file;
+    vv_slice parts[PARTS];
+    uint8_t bytes[SIZE];
+    uint8_t back[SIZE + 1];
+    const char *dir = test_tmpdir();
+    for (size_t i = 0; i < SIZE; i++)
+        bytes[i] = (uint8_t)(i * 7);
+    for (size_t i = 0; i < PARTS; i++)
+        parts[i] = vv_slice_of(bytes + i * PART_SIZE, PART_SIZE);
+    for (size_t bytes_max = 1; bytes_max <= SIZE; bytes_max++) {
+        char name[32];
+        size_t got;
+        (void)snprintf(name, sizeof name, "data%zu", bytes_max);
+        struct place place = place_in(dir, name);
+        mean.bytes_max = bytes_max;
+        mean.interrupts = true;
+        int rc = vv_env_open(vv_env_posix(), place.path, VV_OPEN_CREATE, &file);
+        rc = rc < 0 ? rc : vv_file_write_at(file, 5, parts, PARTS);
+        rc = rc < 0 ? rc : vv_file_sync(file);
+        rc = rc < 0 ? rc : vv_file_read_at(file, 5, back, sizeof back, &got);
+        mean.bytes_max = 0;
+        mean.interrupts = false;
+        CHECK_OK(rc);
+        CHECK_BYTES(back, got, bytes, SIZE);
+        vv_file_close(file);
+        if (bytes_max >= 80)
+            bytes_max += 20;
+    }
+}
+
+TEST(the_words_of_the_system_choose_the_code)
+{
+    static const struct {
+        int error;
+        int code;
+    } pairs[] = {
+        {ENOSPC, VV_FULL},      {EDQUOT, VV_FULL},      {EFBIG, VV_FULL},   {EACCES, VV_PERMISSION},
+        {EPERM, VV_PERMISSION}, {EROFS, VV_PERMISSION}, {EMFILE, VV_LIMIT}, {ENFILE, VV_LIMIT},
+        {ENOMEM, VV_NOMEM},     {EIO, VV_IO},           {ENOENT, VV_IO},    {ESTALE, VV_IO}};
+    struct place place = place_in(test_tmpdir(), "data");
+    struct vv_file *file;
+    vv_slice part = vv_slice_str("x");
+    CHECK_OK(vv_env_open(vv_env_posix(), place.path, VV_OPEN_CREATE, &file));
+    for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++) {
+        mean.error = pairs[i].error;
+        int rc = vv_file_write_at(file, 0, &part, 1);
+        mean.error = 0;
+        CHECK_EQ_INT(rc, pairs[i].code);
+        CHECK(strstr(vv_error_story(), strerror(pairs[i].error)) != NULL);
+    }
+    vv_file_close(file);
+}
+
+TEST(a_failed_sync_is_reported_and_not_tried_again)
+{
+    struct place place = place_in(test_tmpdir(), "data");
+    struct vv_file *file;
+    CHECK_OK(vv_env_open(vv_env_posix(), place.path, VV_OPEN_CREATE, &file));
+    uint64_t before = mean.calls;
+    mean.error = EIO;
+    int rc = vv_file_sync(file);
+    mean.error = 0;
+    CHECK_EQ_INT(rc, VV_IO);
+    CHECK_EQ_U64(mean.calls, before + 1);
+    CHECK(strstr(vv_error_story(), "sync") != NULL);
+    CHECK(strstr(vv_error_story(), place.path) != NULL);
+    vv_file_close(file);
 }
 
 TEST(descriptors_0_to_2_are_never_used)

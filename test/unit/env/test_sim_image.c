@@ -467,6 +467,31 @@ TEST(only_the_last_surviving_write_is_torn)
     vv_env_sim_free(env);
 }
 
+TEST(choices_counting_up_tear_the_newest_write_first)
+{
+    static const char *const expected[] = {"11 2", "1 "};
+    struct vv_env *env = world_new();
+    lay(env, "/x", "");
+    lay(env, "/y", "");
+    create(env, "/z"); /* pending, but no write */
+    put(env, "/x", 0, "11");
+    put(env, "/y", 0, "22");
+    for (uint64_t choice = 0; choice < 2; choice++) {
+        char line[LINE_SIZE];
+        bool seen = false;
+        /* Steps of two keep to one write; the place and filler go through all. */
+        for (uint64_t i = choice; i < CHOICES && !seen; i += 2) {
+            struct vv_env *image = image_of(env, VV_SIM_TORN, i);
+            describe(image, "/x /y", line);
+            CHECK((strncmp(line, "11 ", 3) == 0) == (choice == 0));
+            seen = strcmp(line, expected[choice]) == 0;
+            vv_env_sim_free(image);
+        }
+        CHECK(seen);
+    }
+    vv_env_sim_free(env);
+}
+
 TEST(writes_are_torn_at_all_the_known_places)
 {
     static const size_t places[] = {1, 7, 8, 511, 512, 4095, 4096};
@@ -541,6 +566,40 @@ TEST(what_a_failed_sync_lost_is_read_but_never_durable)
     for (int model = VV_SIM_PREFIX; model < VV_SIM_MODEL_COUNT; model++)
         CHECK_EQ_STR(outcomes(env, (enum vv_sim_model)model, "/x"), "00c");
     CHECK_EQ_STR(after(env, 4, VV_SIM_ALL, "/x"), "ab");
+    vv_file_close(file);
+    vv_env_sim_free(env);
+}
+
+TEST(a_failed_sync_loses_nothing_that_was_synced_before)
+{
+    struct vv_env *env = world_new();
+    struct vv_file *file;
+    lay(env, "/x", "safe");
+    put(env, "/x", 4, "lost");
+    CHECK_OK(vv_env_open(env, "/x", VV_OPEN_WRITE, &file));
+    vv_sim_fail_at(env, 1, VV_SIM_FAULT_SYNC_LOST, false);
+    CHECK_RC(vv_file_sync(file), VV_IO);
+    for (int model = VV_SIM_PREFIX; model < VV_SIM_MODEL_COUNT; model++)
+        CHECK_EQ_STR(outcomes(env, (enum vv_sim_model)model, "/x"), "safe");
+    vv_file_close(file);
+    vv_env_sim_free(env);
+}
+
+TEST(calls_that_failed_leave_no_trace_in_images)
+{
+    struct vv_env *env = world_new();
+    struct vv_file *file;
+    vv_slice part = vv_slice_str("new");
+    lay(env, "/x", "old");
+    CHECK_OK(vv_env_open(env, "/x", VV_OPEN_WRITE, &file));
+    vv_sim_fail_at(env, 1, VV_SIM_FAULT_IO, true);
+    CHECK_RC(vv_file_write_at(file, 0, &part, 1), VV_IO);
+    CHECK_RC(vv_file_truncate(file, 1), VV_IO);
+    CHECK_RC(vv_env_rename(env, "/x", "/y"), VV_IO);
+    CHECK_RC(vv_env_remove(env, "/x"), VV_IO);
+    CHECK_RC(vv_env_make_dir(env, "/d"), VV_IO);
+    for (int model = 0; model < VV_SIM_MODEL_COUNT; model++)
+        CHECK_EQ_STR(outcomes(env, (enum vv_sim_model)model, "/x /y"), "old -");
     vv_file_close(file);
     vv_env_sim_free(env);
 }

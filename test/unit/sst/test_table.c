@@ -5,6 +5,7 @@
 
 #include "base/rng.h"
 #include "env/mem.h"
+#include "env/thread.h"
 #include "kv/ref.h"
 #include "sst/table.h"
 
@@ -529,4 +530,53 @@ TEST(a_table_takes_little_more_than_its_data)
     CHECK(w.facts.size_bytes * 100 < w.facts.raw_bytes * 106);
     model_free(&m);
     world_end(&w);
+}
+
+struct reader {
+    struct vv_table *table;
+    const struct model *model;
+    uint64_t seed;
+};
+
+static void read_some(void *arg)
+{
+    const struct reader *r = arg;
+    struct vv_rng rng = vv_rng_of(r->seed);
+    for (int i = 0; i < 3000; i++) {
+        const struct model_entry *e = &r->model->entries[vv_rng_below(&rng, r->model->count)];
+        check_get(r->table, r->model, key_of(e), e->seq);
+    }
+    check_walks(r->table, r->model, VV_TABLE_READ_CACHED);
+}
+
+TEST(threads_share_a_table)
+{
+    struct vv_rng rng = vv_rng_of(test_seed());
+    struct shape s = {.count = 3000,
+                      .versions_max = 2,
+                      .key_size_max = 20,
+                      .value_size_max = 100,
+                      .alphabet = 200,
+                      .seq_max = 1000};
+    for (int round = 0; round < 4; round++) {
+        struct world w;
+        struct reader readers[4];
+        struct vv_thread *threads[4];
+        struct vv_table_write_options o = {.filter = VV_FILTER_FUSE8, .partition_bytes = 400};
+        if (round >= 2 && vv_codec_available(VV_CODEC_ZSTD))
+            o.codec = VV_CODEC_ZSTD;
+        world_begin(&w, 200000);
+        struct model m = model_make(&rng, &s);
+        CHECK_OK(write_model(&w, &m, &o));
+        struct vv_table *t = open_table(&w, &m.order, round % 2 == 0);
+        for (size_t i = 0; i < 4; i++) {
+            readers[i] = (struct reader){t, &m, test_seed() + i};
+            CHECK_OK(vv_thread_start("reader", 0, read_some, &readers[i], &threads[i]));
+        }
+        for (size_t i = 0; i < 4; i++)
+            vv_thread_join(threads[i]);
+        vv_table_unref(t);
+        model_free(&m);
+        world_end(&w);
+    }
 }

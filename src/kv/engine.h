@@ -92,6 +92,13 @@ struct vv_engine_ops {
                          uint64_t *ticket);
     bool (*compact_done)(struct vv_engine *e, uint64_t ticket);
     void (*pause)(struct vv_engine *e, int change); /* +1 pauses compaction, -1 resumes */
+    /* +1 while somebody waits for the store to settle: what is otherwise left for an idle hour is
+     * done at once. May be NULL. */
+    void (*settle)(struct vv_engine *e, int change);
+
+    /* Why background work fails at present, with the story; VV_OK if it does not. Whoever waits for
+     * it gives up with this. */
+    int (*trouble)(struct vv_engine *e);
 
     int (*check)(struct vv_engine *e, void (*report)(void *context, const char *line),
                  void *context);

@@ -187,6 +187,12 @@ static int iter_last(struct vv_iter *base)
     return VV_OK;
 }
 
+/* The slot behind the last one may have been filled since the search, with a lower key. */
+static bool is_below(const struct iter *it, vv_slice key)
+{
+    return it->base.valid && vv_order_cmp(it->memtable->tree.order, it->base.at.key, key) < 0;
+}
+
 static int iter_seek(struct vv_iter *base, vv_slice key, vv_seq seq)
 {
     struct iter *it = iter_of(base);
@@ -201,7 +207,7 @@ static int iter_seek(struct vv_iter *base, vv_slice key, vv_seq seq)
             }
             spot.index++;
         }
-    } while (!try_forward(it, spot));
+    } while (!try_forward(it, spot) || is_below(it, key));
     return VV_OK;
 }
 

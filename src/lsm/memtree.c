@@ -103,28 +103,46 @@ static void node_prefetch(const struct vv_memnode *node)
         __builtin_prefetch(at + line * 64);
 }
 
-/* The leaf that serves `key`, and its version from a time when it did. */
-static struct vv_memnode *leaf_find(const struct vv_memtree *t, vv_slice key,
-                                    uint32_t *leaf_version)
+/* Where a key stands that does not begin as all others do. */
+enum side { BEFORE_ALL = -1, AMONG_ALL = 0, BEHIND_ALL = 1 };
+
+static enum side side_of(const struct vv_memtree *t, const struct vv_memnode *root, vv_slice key)
 {
-    struct vv_memnode *node = NULL;
-    uint32_t version = 0;
-    while (node == NULL) {
-        node = atomic_load_explicit(&t->root, memory_order_acquire);
-        version = vv_memnode_stable(node);
-        if (atomic_load_explicit(&t->root, memory_order_acquire) != node)
-            node = NULL;
-        while (node != NULL && node->level > 0) {
-            struct vv_memnode *child = child_load(node, child_search(t, node, key));
-            node_prefetch(child);
-            uint32_t child_version = vv_memnode_stable(child);
-            if (VV_UNLIKELY(!vv_memnode_unchanged(node, version))) {
-                node = NULL;
-                break;
-            }
-            node = child;
-            version = child_version;
-        }
+    uint32_t prefix = atomic_load_explicit(&root->prefix, memory_order_acquire);
+    if (prefix == 0)
+        return AMONG_ALL;
+    size_t size = key.size < prefix ? key.size : prefix;
+    int order = size > 0 ? memcmp(key.data, t->sample->bytes, size) : 0;
+    if (order == 0)
+        return size < prefix ? BEFORE_ALL : AMONG_ALL;
+    return order < 0 ? BEFORE_ALL : BEHIND_ALL;
+}
+
+static uint32_t child_pick(const struct vv_memtree *t, const struct vv_memnode *node, vv_slice key,
+                           enum side side)
+{
+    if (VV_LIKELY(side == AMONG_ALL))
+        return child_search(t, node, key);
+    return side == BEFORE_ALL ? 0 : vv_memnode_count(node) - 1;
+}
+
+/* The leaf that serves `key`, and its version from a time when it did; NULL: try again. */
+static struct vv_memnode *leaf_find(const struct vv_memtree *t, vv_slice key,
+                                    uint32_t *leaf_version, enum side *side)
+{
+    struct vv_memnode *node = atomic_load_explicit(&t->root, memory_order_acquire);
+    uint32_t version = vv_memnode_stable(node);
+    if (atomic_load_explicit(&t->root, memory_order_acquire) != node)
+        return NULL;
+    *side = side_of(t, node, key);
+    while (node->level > 0) {
+        struct vv_memnode *child = child_load(node, child_pick(t, node, key, *side));
+        node_prefetch(child);
+        uint32_t child_version = vv_memnode_stable(child);
+        if (VV_UNLIKELY(!vv_memnode_unchanged(node, version)))
+            return NULL;
+        node = child;
+        version = child_version;
     }
     *leaf_version = version;
     return node;
@@ -132,9 +150,17 @@ static struct vv_memnode *leaf_find(const struct vv_memtree *t, vv_slice key,
 
 void vv_memtree_find(const struct vv_memtree *t, vv_slice key, struct vv_memspot *out)
 {
+    enum side side;
     do {
-        out->leaf = leaf_find(t, key, &out->version);
-        out->index = node_search(t, out->leaf, 0, key, &out->record);
+        do
+            out->leaf = leaf_find(t, key, &out->version, &side);
+        while (VV_UNLIKELY(out->leaf == NULL));
+        if (VV_LIKELY(side == AMONG_ALL)) {
+            out->index = node_search(t, out->leaf, 0, key, &out->record);
+        } else {
+            out->index = side == BEFORE_ALL ? 0 : vv_memnode_count(out->leaf);
+            out->record = NULL;
+        }
     } while (VV_UNLIKELY(!vv_memnode_unchanged(out->leaf, out->version)));
 }
 
@@ -235,6 +261,43 @@ static uint64_t head_remade(const struct vv_memtree *t, const struct vv_memrecor
     return record == NULL ? 0 : head_of(t, vv_memrecord_key(record), prefix);
 }
 
+/* The node is changing or not yet published. */
+static void prefix_store(struct vv_memtree *t, struct vv_memnode *node, uint32_t prefix)
+{
+    for (uint32_t i = 0; i < count_of(node); i++) {
+        uint64_t head = head_remade(t, vv_memnode_record(node, i), prefix);
+        atomic_store_explicit(&node->heads[i], head, memory_order_release);
+    }
+    atomic_store_explicit(&node->prefix, prefix, memory_order_release);
+}
+
+static void prefix_change(struct vv_memtree *t, struct vv_memnode *node, uint32_t prefix)
+{
+    change_begin(node);
+    prefix_store(t, node, prefix);
+    change_end(node);
+}
+
+/* A key comes that shares only `prefix` bytes with all others. Until the root knows, readers take
+ * such a key for one before or behind all, and go along the open nodes without looking at heads. */
+static void prefix_cut(struct vv_memtree *t, uint32_t prefix)
+{
+    struct vv_memnode *root = atomic_load_explicit(&t->root, memory_order_relaxed);
+    struct vv_memnode *left[VV_MEMTREE_LEVELS];
+    struct vv_memnode *right[VV_MEMTREE_LEVELS];
+    left[root->level] = root;
+    right[root->level] = root;
+    for (uint32_t level = root->level; level > 0; level--) {
+        left[level - 1] = child_load(left[level], 0);
+        right[level - 1] = child_load(right[level], count_of(right[level]) - 1);
+    }
+    for (uint32_t level = 0; level <= root->level; level++) {
+        prefix_change(t, left[level], prefix);
+        if (right[level] != left[level])
+            prefix_change(t, right[level], prefix);
+    }
+}
+
 /* ---- the inserting thread: splits */
 
 /* A node of the slots [at, count) of `left`, which serves [its first key, high). */
@@ -266,13 +329,8 @@ static void left_cut(struct vv_memtree *t, const struct vv_memstep *step, uint32
     uint32_t before = atomic_load_explicit(&left->prefix, memory_order_relaxed);
     uint32_t prefix = prefix_pick(t, before, step->low, high);
     count_store(left, at);
-    if (prefix == before)
-        return;
-    for (uint32_t i = 0; i < at; i++) {
-        uint64_t head = head_remade(t, vv_memnode_record(left, i), prefix);
-        atomic_store_explicit(&left->heads[i], head, memory_order_release);
-    }
-    atomic_store_explicit(&left->prefix, prefix, memory_order_release);
+    if (prefix != before)
+        prefix_store(t, left, prefix);
 }
 
 /* In the middle, except that what grows at its end leaves full nodes behind. The last entry goes
@@ -330,13 +388,26 @@ static void node_split(struct vv_memtree *t, const struct vv_memplace *place, ui
     }
 }
 
+/* The only leaf is full: all keys in it, and so far all keys, begin as its first and last do. */
+static void prefix_adopt(struct vv_memtree *t, struct vv_memnode *leaf)
+{
+    t->sample = vv_memnode_record(leaf, 0);
+    uint32_t prefix = prefix_pick(t, 0, t->sample, vv_memnode_record(leaf, count_of(leaf) - 1));
+    if (prefix > 0)
+        prefix_change(t, leaf, prefix);
+}
+
 /* A root above the root, which then has room for a second child. */
 static void root_grow(struct vv_memtree *t, struct vv_memplace *place)
 {
     struct vv_memnode *child = place->steps[place->levels - 1].node;
+    if (child->level == 0)
+        prefix_adopt(t, child);
+    uint32_t prefix = atomic_load_explicit(&child->prefix, memory_order_relaxed);
     struct vv_memnode *root = node_new(t, child->level + 1);
     slot_store(root, 0, 0, NULL);
     child_store(root, 0, child);
+    atomic_store_explicit(&root->prefix, prefix, memory_order_relaxed);
     count_store(root, 1);
     atomic_store_explicit(&t->root, root, memory_order_release);
     vv_assert(place->levels < VV_MEMTREE_LEVELS);
@@ -421,6 +492,8 @@ static void place_from_root(const struct vv_memtree *t, vv_slice key, struct vv_
 
 int vv_memtree_place(struct vv_memtree *t, vv_slice key, size_t more, struct vv_memplace *out)
 {
+    if (side_of(t, atomic_load_explicit(&t->root, memory_order_relaxed), key) != AMONG_ALL)
+        prefix_cut(t, (uint32_t)vv_slice_common(key, vv_memrecord_key(t->sample)));
     if (!place_at_finger(t, key, out))
         place_from_root(t, key, out);
     if (VV_LIKELY(out->record != NULL || full_levels(out) == 0))
@@ -476,6 +549,7 @@ void vv_memtree_put(struct vv_memtree *t, const struct vv_memplace *place,
 
 struct check {
     const struct vv_memtree *tree;
+    uint32_t prefix;               /* of open nodes */
     const struct vv_memnode *leaf; /* the one before */
     size_t leaf_count;
     size_t inner_count;
@@ -486,10 +560,12 @@ static void slots_check(const struct check *c, const struct vv_memnode *node,
 {
     const struct vv_order *order = c->tree->order;
     uint32_t prefix = atomic_load_explicit(&node->prefix, memory_order_relaxed);
-    if (low == NULL || high == NULL || !vv_order_bytewise(order))
-        vv_assert(prefix == 0);
-    else
+    if (low != NULL && high != NULL)
         vv_assert(prefix <= vv_slice_common(vv_memrecord_key(low), vv_memrecord_key(high)));
+    else
+        vv_assert(prefix == c->prefix);
+    if (!vv_order_bytewise(order))
+        vv_assert(prefix == 0);
     for (uint32_t i = 0; i < count_of(node); i++) {
         const struct vv_memrecord *record = vv_memnode_record(node, i);
         bool open = i == 0 && low == NULL && node->level > 0;
@@ -498,6 +574,8 @@ static void slots_check(const struct check *c, const struct vv_memnode *node,
             continue;
         vv_slice key = vv_memrecord_key(record);
         vv_assert(head_load(node, i) == head_remade(c->tree, record, prefix));
+        if (prefix > 0)
+            vv_assert(vv_slice_common(key, vv_memrecord_key(c->tree->sample)) >= c->prefix);
         if (i == 0 && low != NULL)
             vv_assert(vv_order_cmp(order, vv_memrecord_key(low), key) == 0);
         const struct vv_memrecord *before = i > 0 ? vv_memnode_record(node, i - 1) : NULL;
@@ -535,8 +613,10 @@ static void node_check(struct check *c, const struct vv_memnode *node,
 
 void vv_memtree_check(const struct vv_memtree *t)
 {
-    struct check c = {.tree = t};
-    node_check(&c, atomic_load_explicit(&t->root, memory_order_relaxed), NULL, NULL);
+    const struct vv_memnode *root = atomic_load_explicit(&t->root, memory_order_relaxed);
+    uint32_t prefix = atomic_load_explicit(&root->prefix, memory_order_relaxed);
+    struct check c = {.tree = t, .prefix = prefix};
+    node_check(&c, root, NULL, NULL);
     vv_assert(c.leaf == atomic_load_explicit(&t->last, memory_order_relaxed));
     vv_assert(vv_memnode_next(c.leaf) == NULL);
     vv_assert(c.leaf_count == t->leaf_count);

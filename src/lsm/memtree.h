@@ -15,6 +15,11 @@
  * compared instead of keys; equal heads are settled through the records. A custom order knows
  * nothing of bytes: then the prefix is empty and all heads are zero, that is, equal.
  *
+ * The first and the last node of a level have an open end, and the root has two. Their prefix is
+ * what all keys of the tree begin with. A key that begins otherwise lies before or behind all of
+ * them, which is found out at the root; when such a key is inserted, the prefix of the open nodes
+ * is cut first, the root's last of all.
+ *
  * One thread writes, and readers take no lock. Records never change and nothing is ever removed,
  * so a reader always holds pointers to valid records and nodes; all it has to find out is whether
  * it saw a node half changed. For that a node has a version, odd while it changes:

@@ -201,7 +201,7 @@ out:
 }
 
 /* A number that no file in the directory has had, whatever the MANIFEST says. */
-static int find_next_file(struct vv_lsm *lsm, uint64_t known)
+int vv_recover_next_file(struct vv_lsm *lsm, uint64_t known)
 {
     struct vv_buf names = VV_BUF_INIT;
     uint64_t next = known > 0 ? known : 1;
@@ -231,7 +231,7 @@ int vv_recover_read(struct vv_lsm *lsm, struct vv_recovered *out)
     lsm->flushed_seq = state.sum.flushed_seq;
     if ((rc = vv_recover_rooms(lsm)) < 0 || (rc = make_version(lsm, &state.sum, &out->version)) < 0)
         goto out;
-    if ((rc = find_next_file(lsm, state.sum.next_file)) < 0)
+    if ((rc = vv_recover_next_file(lsm, state.sum.next_file)) < 0)
         goto out;
     if ((rc = vv_replay_survey(lsm, out->version, &out->replay)) < 0)
         goto out;

@@ -15,6 +15,9 @@ struct vv_recovered {
 /* Makes the tables and values rooms of the tree, once its UUID is known. */
 VV_MUST int vv_recover_rooms(struct vv_lsm *lsm);
 
+/* Sets the next file number above `known` and above all numbers in the directory. */
+VV_MUST int vv_recover_next_file(struct vv_lsm *lsm, uint64_t known);
+
 /* Reads the MANIFEST and the logs: afterwards the version and the active memtable hold the state.
  * Writes nothing. */
 VV_MUST int vv_recover_read(struct vv_lsm *lsm, struct vv_recovered *out);

@@ -117,12 +117,16 @@ struct vv_lsm {
     struct vv_frozen frozen[VV_FROZEN_MAX]; /* oldest first */
     size_t frozen_count;
     struct vv_job *jobs; /* all that were started and are not finished */
-    uint32_t job_count;
     uint32_t last_job_id;
+    bool starting_flush, starting_collection, making_spare;
     int pauses;
-    uint64_t retry_us; /* no new job before this time: something failed */
-    uint64_t ticket;   /* of manual work */
-    struct vv_manual *manuals;
+    int settlers; /* who wait for the store to settle: idle work is done at once */
+    uint64_t idle_clock, idle_since_us;
+    int trouble; /* why background work failed last, or 0 */
+    char trouble_story[256];
+    uint64_t retry_us; /* no new step before this time, in trouble */
+    uint64_t last_ticket;
+    struct vv_manual *manuals; /* oldest first */
     bool closing;
 
     _Atomic(uint64_t) write_clock; /* moves with each write: for telling whether anybody writes */
@@ -135,6 +139,7 @@ struct vv_lsm {
 /* A request for full compaction of a range. */
 struct vv_manual {
     uint64_t ticket;
+    uint64_t memtable; /* to be flushed first */
     uint64_t before; /* tables made before this file number are to be rewritten */
     bool has_from, has_to;
     struct vv_buf from, to;
@@ -221,10 +226,6 @@ VV_MUST int vv_lsm_iter(struct vv_engine *e, const struct vv_engine_iter_options
                         vv_seq *seq, struct vv_iter **out);
 VV_MUST int vv_lsm_resolve(struct vv_iter *it, vv_slice ref, vv_slice key, struct vv_pin *out);
 
-/* ------------------------------------------------------------------------------------ recover.c */
-
-VV_MUST int vv_lsm_recover(struct vv_lsm *lsm, vv_seq *seq);
-
 /* --------------------------------------------------------------------------------------- tend.c */
 
 VV_MUST int vv_lsm_tend(struct vv_engine *e, enum vv_tended *out);
@@ -234,6 +235,9 @@ VV_MUST int vv_lsm_compact_begin(struct vv_engine *e, const vv_slice *from, cons
                                  uint64_t *ticket);
 bool vv_lsm_compact_done(struct vv_engine *e, uint64_t ticket);
 void vv_lsm_pause(struct vv_engine *e, int change);
+void vv_lsm_settle(struct vv_engine *e, int change);
+/* Why background work fails at present, with the story; VV_OK if it does not. */
+VV_MUST int vv_lsm_trouble(struct vv_engine *e);
 /* Abandons all jobs; no thread tends any more. */
 void vv_lsm_drop_jobs(struct vv_lsm *lsm);
 

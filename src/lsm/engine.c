@@ -1,0 +1,351 @@
+/*
+ * The engine as a whole: opening, closing, and the table of its operations.
+ */
+#include "lsm/recover.h"
+
+#include "base/hash.h"
+#include "log/log.h"
+
+enum { TABLE_BYTES = 32 << 20, BASE_BYTES = 64 << 20, VALUE_FILE_BYTES = 256 << 20 };
+
+/* ------------------------------------------------------------------------------------ defaults */
+
+static uint64_t or_default(uint64_t value, uint64_t otherwise)
+{
+    return value > 0 ? value : otherwise;
+}
+
+static uint64_t clamp(uint64_t value, uint64_t low, uint64_t high)
+{
+    return value < low ? low : value > high ? high : value;
+}
+
+/* A quarter of the budget is for memtables: the active one and up to three that wait. */
+static void resolve_tuning(struct vv_lsm_options *options)
+{
+    struct vv_lsm_tuning *t = &options->tuning;
+    uint64_t memtable = clamp(options->memory_budget / 12, 256 << 10, 256 << 20);
+    t->memtable_bytes = or_default(t->memtable_bytes, memtable);
+    t->memtable_count = (uint32_t)clamp(or_default(t->memtable_count, 4), 2, VV_FROZEN_MAX);
+    t->table_bytes = or_default(t->table_bytes, TABLE_BYTES);
+    t->base_level_bytes = or_default(t->base_level_bytes, BASE_BYTES);
+    t->level_ratio = (uint32_t)clamp(or_default(t->level_ratio, 10), 2, 100);
+    t->l0_runs = (uint32_t)or_default(t->l0_runs, 4);
+    t->value_file_bytes = or_default(t->value_file_bytes, VALUE_FILE_BYTES);
+    t->step_bytes = or_default(t->step_bytes, 1 << 20);
+    t->spare_bytes = or_default(t->spare_bytes, 16 << 20);
+    t->manifest_bytes = or_default(t->manifest_bytes, 4 << 20);
+}
+
+static struct vv_shape shape_of(const struct vv_lsm_tuning *t)
+{
+    return (struct vv_shape){.base_bytes = t->base_level_bytes,
+                             .ratio = t->level_ratio,
+                             .l0_runs = t->l0_runs,
+                             .table_bytes = t->table_bytes};
+}
+
+/* ------------------------------------------------------------------------------------- opening */
+
+static void init_locks(struct vv_lsm *lsm)
+{
+    vv_mutex_init(&lsm->sync_mu, 34);
+    vv_mutex_init(&lsm->write_mu, 38);
+    vv_mutex_init(&lsm->stow_mu, 40);
+    vv_mutex_init(&lsm->install_mu, 45);
+    vv_mutex_init(&lsm->mu, 50);
+}
+
+/* Most of the budget is the cache's; half of that may be mapped files instead, which are read
+ * without a copy and need no cache. */
+int vv_recover_rooms(struct vv_lsm *lsm)
+{
+    const struct vv_lsm_options *o = &lsm->options;
+    uint64_t reads = o->memory_budget / 2;
+    struct vv_tables_options tables = {.env = o->env,
+                                       .dir = o->path,
+                                       .order = o->order,
+                                       .account = o->account,
+                                       .map_bytes_max = reads / 2,
+                                       .readonly = o->readonly};
+    struct vv_values_options values = {
+        .env = o->env, .dir = o->path, .account = o->account, .readonly = o->readonly};
+    int rc = vv_cache_new(o->account, reads / 2, &lsm->cache);
+    if (rc < 0)
+        return rc;
+    tables.cache = lsm->cache;
+    memcpy(tables.uuid, lsm->uuid, sizeof tables.uuid);
+    memcpy(values.uuid, lsm->uuid, sizeof values.uuid);
+    if ((rc = vv_tables_new(&tables, &lsm->tables)) < 0)
+        return rc;
+    return vv_values_new(&values, &lsm->values);
+}
+
+static int first_view(struct vv_lsm *lsm, struct vv_version *version)
+{
+    struct vv_view *view = vv_alloc_zero(sizeof *view);
+    if (view == NULL)
+        return VV_NOMEM;
+    vv_mutex_lock(&lsm->mu);
+    vv_view_fill_locked(lsm, view, lsm->active, version);
+    (void)vv_lsm_swap_view_locked(lsm, view);
+    vv_mutex_unlock(&lsm->mu);
+    vv_memtable_unref(lsm->active); /* the view holds it from now on */
+    atomic_store(&lsm->debt_bytes, vv_pick_debt(version, &lsm->shape));
+    return VV_OK;
+}
+
+static int create_store(struct vv_lsm *lsm, struct vv_recovered *recovered)
+{
+    int rc = vv_env_random(lsm->options.env, lsm->uuid, sizeof lsm->uuid);
+    if (rc < 0 || (rc = vv_recover_rooms(lsm)) < 0 ||
+        (rc = vv_version_new(lsm->options.order, &recovered->version)) < 0)
+        return rc;
+    lsm->active_id = 1;
+    if ((rc = vv_recover_next_file(lsm, 1)) < 0)
+        return rc;
+    return vv_memtable_new(lsm->options.order, lsm->options.account, &lsm->active);
+}
+
+/* A reader beside a writer: the writer removes files when it likes, so all are opened now. */
+static int open_everything(const struct vv_version *version)
+{
+    for (int level = 0; level < VV_LEVELS; level++) {
+        for (size_t i = 0; i < version->levels[level].count; i++) {
+            struct vv_table *table;
+            int rc = vv_tables_open(version->levels[level].tables[i], &table);
+            if (rc < 0)
+                return rc;
+            vv_table_unref(table);
+        }
+    }
+    for (size_t i = 0; i < version->value_count; i++) {
+        uint64_t size_bytes;
+        int rc = vv_values_size(version->values[i], &size_bytes);
+        if (rc < 0)
+            return rc;
+    }
+    return VV_OK;
+}
+
+static int open_tree(struct vv_lsm *lsm, vv_seq *seq)
+{
+    struct vv_recovered recovered = {0};
+    bool create = lsm->options.create;
+    int rc;
+    if ((rc = vv_epoch_new(&lsm->epoch)) < 0)
+        goto out;
+    if ((rc = create ? create_store(lsm, &recovered) : vv_recover_read(lsm, &recovered)) < 0)
+        goto out;
+    if (lsm->options.readonly)
+        rc = open_everything(recovered.version);
+    else
+        rc = vv_recover_tidy(lsm, &recovered);
+    if (rc < 0 || (rc = first_view(lsm, recovered.version)) < 0)
+        goto out;
+    *seq = recovered.replay.seen_seq > lsm->flushed_seq ? recovered.replay.seen_seq
+                                                        : lsm->flushed_seq;
+out:
+    vv_recovered_deinit(&recovered);
+    return rc;
+}
+
+static void free_tree(struct vv_lsm *lsm)
+{
+    struct vv_view *view = atomic_load(&lsm->view);
+    if (view == NULL)
+        vv_memtable_unref(lsm->active);
+    vv_view_unref(view);
+    for (size_t i = 0; i < lsm->frozen_count; i++)
+        vv_memtable_unref(lsm->frozen[i].memtable);
+    vv_epoch_free(lsm->epoch);
+    vv_wal_free(lsm->wal);
+    vv_manifest_close(lsm->manifest);
+    vv_values_free(lsm->values);
+    vv_tables_free(lsm->tables);
+    vv_cache_free(lsm->cache);
+    vv_mutex_deinit(&lsm->mu);
+    vv_mutex_deinit(&lsm->install_mu);
+    vv_mutex_deinit(&lsm->stow_mu);
+    vv_mutex_deinit(&lsm->write_mu);
+    vv_mutex_deinit(&lsm->sync_mu);
+    vv_free(lsm);
+}
+
+static void close_engine(struct vv_engine *e)
+{
+    struct vv_lsm *lsm = (struct vv_lsm *)e;
+    vv_mutex_lock(&lsm->mu);
+    lsm->closing = true;
+    vv_mutex_unlock(&lsm->mu);
+    vv_lsm_drop_jobs(lsm);
+    vv_lsm_stow_close(lsm);
+    free_tree(lsm);
+}
+
+static const struct vv_engine_ops lsm_ops = {
+    .stow = vv_lsm_stow,
+    .unstow = vv_lsm_unstow,
+    .admit = vv_lsm_admit,
+    .append = vv_lsm_append,
+    .sync = vv_lsm_sync,
+    .publish = vv_lsm_publish,
+    .get = vv_lsm_get,
+    .multi_get = vv_lsm_multi_get,
+    .iter = vv_lsm_iter,
+    .resolve = vv_lsm_resolve,
+    .tend = vv_lsm_tend,
+    .flush_begin = vv_lsm_flush_begin,
+    .flush_done = vv_lsm_flush_done,
+    .compact_begin = vv_lsm_compact_begin,
+    .compact_done = vv_lsm_compact_done,
+    .pause = vv_lsm_pause,
+    .settle = vv_lsm_settle,
+    .trouble = vv_lsm_trouble,
+    .check = vv_lsm_check,
+    .close = close_engine,
+};
+
+/* Without a value log no value is stowed either. */
+static const struct vv_engine_ops *choose_ops(const struct vv_lsm_options *options)
+{
+    static const struct vv_engine_ops without_values = {
+        .admit = vv_lsm_admit,
+        .append = vv_lsm_append,
+        .sync = vv_lsm_sync,
+        .publish = vv_lsm_publish,
+        .get = vv_lsm_get,
+        .multi_get = vv_lsm_multi_get,
+        .iter = vv_lsm_iter,
+        .resolve = vv_lsm_resolve,
+        .tend = vv_lsm_tend,
+        .flush_begin = vv_lsm_flush_begin,
+        .flush_done = vv_lsm_flush_done,
+        .compact_begin = vv_lsm_compact_begin,
+        .compact_done = vv_lsm_compact_done,
+        .pause = vv_lsm_pause,
+        .settle = vv_lsm_settle,
+        .trouble = vv_lsm_trouble,
+        .check = vv_lsm_check,
+        .close = close_engine,
+    };
+    return options->value_log_min == UINT32_MAX ? &without_values : &lsm_ops;
+}
+
+static int open_once(const struct vv_lsm_options *options, struct vv_engine **out, vv_seq *seq)
+{
+    struct vv_lsm *lsm = vv_alloc_zero(sizeof *lsm);
+    if (lsm == NULL)
+        return VV_NOMEM;
+    lsm->options = *options;
+    resolve_tuning(&lsm->options);
+    lsm->shape = shape_of(&lsm->options.tuning);
+    lsm->base.ops = choose_ops(options);
+    init_locks(lsm);
+    int rc = open_tree(lsm, seq);
+    if (rc < 0) {
+        vv_lsm_stow_close(lsm);
+        free_tree(lsm);
+        return rc;
+    }
+    *out = &lsm->base;
+    return VV_OK;
+}
+
+/* Changes whenever the writer creates, removes or renames a file. */
+static int fingerprint(const struct vv_lsm_options *options, uint64_t *out)
+{
+    struct vv_buf names = VV_BUF_INIT;
+    int rc = vv_env_list(options->env, options->path, &names);
+    *out = 0;
+    for (size_t at = 0; rc == VV_OK && at < names.size;) {
+        vv_slice name = vv_slice_str((const char *)names.data + at);
+        *out ^= vv_hash(name);
+        at += name.size + 1;
+    }
+    vv_buf_deinit(&names);
+    return rc;
+}
+
+/* Beside a writer, a failure proves something only if the directory stood still meanwhile. */
+static int open_beside_writer(const struct vv_lsm_options *options, struct vv_engine **out,
+                              vv_seq *seq)
+{
+    int rc = VV_OK;
+    for (int tries = 0; tries < 100; tries++) {
+        uint64_t before = 0;
+        uint64_t after = 0;
+        (void)fingerprint(options, &before);
+        rc = open_once(options, out, seq);
+        if (rc != VV_CORRUPT && rc != VV_MISSING)
+            return rc;
+        vv_env_sleep_us(options->env, 2000);
+        if (fingerprint(options, &after) == VV_OK && before == after)
+            return rc;
+    }
+    return rc;
+}
+
+int vv_lsm_open(const struct vv_lsm_options *options, struct vv_engine **out, vv_seq *seq)
+{
+    return options->readonly ? open_beside_writer(options, out, seq)
+                             : open_once(options, out, seq);
+}
+
+/* ------------------------------------------------------------------------- what a directory holds */
+
+bool vv_lsm_owns(const char *name)
+{
+    uint64_t number;
+    return vv_name_parse(name, &number) != VV_NAME_OTHER;
+}
+
+/* Power failed while the store was being created: nothing can have been written to it. A log that
+ * has records, or a MANIFEST that reads, is a store, however damaged. */
+static int is_half_created(struct vv_env *env, const char *path, const struct vv_buf *names,
+                           bool *out)
+{
+    uint64_t number;
+    int rc = vv_manifest_read(env, path, NULL, NULL, &number);
+    *out = rc == VV_NOTFOUND || rc == VV_CORRUPT;
+    if (rc == VV_OK || rc == VV_NOTFOUND || rc == VV_CORRUPT)
+        rc = VV_OK;
+    for (size_t at = 0; rc == VV_OK && at < names->size;) {
+        const char *name = (const char *)names->data + at;
+        at += strlen(name) + 1;
+        if (vv_name_parse(name, &number) != VV_NAME_WAL)
+            continue;
+        struct vv_path_info info = {.size_bytes = 0};
+        struct vv_path log = vv_path_of(path, VV_NAME_WAL, number);
+        rc = vv_env_info(env, log.text, &info);
+        *out = *out && info.size_bytes <= VV_LOG_HEAD_SIZE;
+    }
+    return rc < 0 ? rc : VV_OK;
+}
+
+int vv_lsm_probe(struct vv_env *env, const char *path, enum vv_lsm_found *out)
+{
+    struct vv_buf names = VV_BUF_INIT;
+    bool store = false;
+    bool maybe = false;
+    bool foreign = false;
+    int rc = vv_env_list(env, path, &names);
+    for (size_t at = 0; rc == VV_OK && at < names.size;) {
+        const char *name = (const char *)names.data + at;
+        uint64_t number;
+        enum vv_name_kind kind = vv_name_parse(name, &number);
+        store = store || kind == VV_NAME_CURRENT || kind == VV_NAME_TABLE || kind == VV_NAME_VALUES;
+        maybe = maybe || kind == VV_NAME_MANIFEST || kind == VV_NAME_WAL;
+        foreign = foreign || kind == VV_NAME_OTHER;
+        at += strlen(name) + 1;
+    }
+    if (rc == VV_OK && !store && maybe) {
+        rc = is_half_created(env, path, &names, &store);
+        store = !store;
+    }
+    vv_buf_deinit(&names);
+    if (rc < 0)
+        return rc;
+    *out = store ? VV_LSM_FOUND_STORE : foreign ? VV_LSM_FOUND_FOREIGN : VV_LSM_FOUND_NOTHING;
+    return VV_OK;
+}

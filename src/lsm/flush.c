@@ -1,0 +1,243 @@
+/*
+ * Flush: frozen memtables become tables of level 0, and values that are large enough move into a
+ * value file on the way.
+ */
+#include "lsm/drop.h"
+#include "lsm/job.h"
+#include "lsm/merge.h"
+#include "lsm/output.h"
+
+struct flush_job {
+    struct vv_job job;
+    struct vv_memtable *memtables[VV_FROZEN_MAX]; /* oldest first; a reference each */
+    size_t memtable_count;
+    uint64_t log_number; /* logs below are done with afterwards */
+    vv_seq last_seq;
+    struct vv_iter *source;
+    struct vv_buf snapshots;
+    struct vv_drop drop;
+    struct vv_version *version; /* holds the split keys */
+    struct vv_buf splits;
+    struct vv_output output;
+    uint64_t value_number;
+    struct vv_value_writer *values; /* NULL until there is a value for it */
+    bool started;
+    bool installed;
+};
+
+/* The log that the first unflushed memtable needs. */
+static void note_memtables(struct flush_job *f)
+{
+    struct vv_lsm *lsm = f->job.lsm;
+    vv_mutex_lock(&lsm->write_mu);
+    vv_mutex_lock(&lsm->mu);
+    f->log_number = lsm->active_log;
+    for (size_t i = 0; i < lsm->frozen_count; i++) {
+        f->memtables[f->memtable_count++] = lsm->frozen[i].memtable;
+        vv_memtable_ref(lsm->frozen[i].memtable);
+        f->last_seq = lsm->frozen[i].last_seq;
+    }
+    vv_mutex_unlock(&lsm->mu);
+    vv_mutex_unlock(&lsm->write_mu);
+}
+
+static int open_source(struct flush_job *f)
+{
+    struct vv_iter *sources[VV_FROZEN_MAX];
+    size_t count = 0;
+    int rc = VV_OK;
+    while (rc == VV_OK && count < f->memtable_count) {
+        if ((rc = vv_memtable_iter(f->memtables[count], &sources[count])) == VV_OK)
+            count++;
+    }
+    if (rc == VV_OK)
+        return vv_merge_iter(f->job.lsm->options.order, sources, count, &f->source);
+    while (count > 0)
+        vv_iter_close(sources[--count]);
+    return rc;
+}
+
+static int start(struct flush_job *f)
+{
+    struct vv_lsm *lsm = f->job.lsm;
+    const struct vv_host *host = lsm->options.host;
+    int rc;
+    f->started = true;
+    if ((rc = host->snapshots(host->context, &f->snapshots)) < 0)
+        return rc;
+    f->drop.snapshots = (const vv_seq *)(const void *)f->snapshots.data;
+    f->drop.snapshot_count = f->snapshots.size / sizeof(vv_seq);
+    f->version = vv_lsm_version(lsm);
+    if ((rc = vv_pick_flush_splits(f->version, &lsm->shape, &f->splits)) < 0)
+        return rc;
+    struct vv_output_options options = {
+        .level = 0,
+        .table_bytes = lsm->options.tuning.table_bytes,
+        .splits = (const vv_slice *)(const void *)f->splits.data,
+        .split_count = f->splits.size / sizeof(vv_slice)};
+    vv_output_init(&f->output, lsm, &options);
+    if ((rc = open_source(f)) < 0)
+        return rc;
+    return vv_iter_first(f->source);
+}
+
+/* Writes the value to the job's value file and turns the entry into a reference. */
+static int separate(struct flush_job *f, struct vv_entry *entry, uint8_t raw[VV_REF_SIZE])
+{
+    struct vv_lsm *lsm = f->job.lsm;
+    struct vv_ref ref;
+    int rc;
+    if (f->values == NULL) {
+        f->value_number = vv_lsm_next_file(lsm);
+        if ((rc = vv_value_writer_open(lsm->values, f->value_number, &f->values)) < 0)
+            return rc;
+    }
+    if ((rc = vv_value_writer_add(f->values, entry->key, entry->value, &ref)) < 0)
+        return rc;
+    vv_ref_encode(ref, raw);
+    entry->value = vv_slice_of(raw, VV_REF_SIZE);
+    entry->kind = VV_KIND_REF;
+    return VV_OK;
+}
+
+static int write_entry(struct flush_job *f, struct vv_entry entry)
+{
+    uint8_t raw[VV_REF_SIZE];
+    struct vv_ref ref;
+    uint64_t value_bytes = entry.value.size;
+    int rc = vv_drop_judge(&f->drop, &entry);
+    if (rc < 0 || rc == VV_DROP)
+        return rc < 0 ? rc : VV_OK;
+    if (entry.kind == VV_KIND_REF && vv_ref_decode(entry.value, &ref))
+        value_bytes = ref.size_bytes;
+    else if (entry.kind == VV_KIND_PUT && value_bytes >= f->job.lsm->options.value_log_min &&
+             (rc = separate(f, &entry, raw)) < 0)
+        return rc;
+    return vv_output_add(&f->output, &entry, value_bytes);
+}
+
+static uint64_t written(const struct flush_job *f)
+{
+    return vv_output_size(&f->output) +
+           (f->values != NULL ? vv_value_writer_bytes(f->values) : 0);
+}
+
+static int add_value_file(struct flush_job *f, struct vv_value_file **out)
+{
+    struct vv_value_file *file;
+    int rc = vv_value_writer_seal(f->values);
+    if (rc < 0)
+        return rc;
+    if ((rc = vv_value_file_new(f->job.lsm->values, f->value_number, NULL, 0, &file)) < 0)
+        return rc;
+    atomic_store(&file->record_bytes, vv_value_writer_bytes(f->values));
+    atomic_store(&file->record_count, vv_value_writer_count(f->values));
+    atomic_store(&file->sealed, true);
+    struct vv_edit_value_file entry = {.number = file->number,
+                                       .sealed = true,
+                                       .record_bytes = vv_value_writer_bytes(f->values),
+                                       .record_count = vv_value_writer_count(f->values),
+                                       .serves = file->serves,
+                                       .serve_count = file->serve_count};
+    *out = file;
+    return vv_edit_add_value_file(&f->output.made, &entry);
+}
+
+static int install(struct flush_job *f)
+{
+    struct vv_lsm *lsm = f->job.lsm;
+    struct vv_value_file *file = NULL;
+    struct vv_table_add *adds = NULL;
+    size_t count = 0;
+    bool unclear = false;
+    int rc;
+    if (f->values != NULL && (rc = add_value_file(f, &file)) < 0)
+        goto out;
+    if ((rc = vv_output_finish(&f->output)) < 0)
+        goto out;
+    if ((adds = vv_alloc((f->output.made.table_count + 1) * sizeof adds[0])) == NULL) {
+        rc = VV_NOMEM;
+        goto out;
+    }
+    if ((rc = vv_output_metas(&f->output, adds)) < 0)
+        goto out;
+    count = f->output.made.table_count;
+    struct vv_install install = {.change = {.adds = adds,
+                                            .add_count = count,
+                                            .value_adds = &file,
+                                            .value_add_count = file != NULL ? 1 : 0},
+                                 .flushed_count = f->memtable_count,
+                                 .log_number = f->log_number,
+                                 .flushed_seq = f->last_seq};
+    rc = vv_lsm_install(lsm, &f->output.made, &install, &unclear);
+    f->installed = rc == VV_OK || unclear;
+out:
+    while (count > 0)
+        vv_table_meta_unref(adds[--count].table);
+    vv_free(adds);
+    vv_value_file_unref(file);
+    return rc;
+}
+
+static int flush_step(struct vv_job *job, bool *done)
+{
+    struct flush_job *f = (struct flush_job *)job;
+    struct vv_lsm *lsm = job->lsm;
+    uint64_t began_us = vv_env_now_us(lsm->options.env);
+    int rc = f->started ? VV_OK : start(f);
+    uint64_t before = f->started && f->source != NULL ? written(f) : 0;
+    while (rc == VV_OK && f->source->valid &&
+           written(f) - before < lsm->options.tuning.step_bytes) {
+        if ((rc = write_entry(f, f->source->at)) == VV_OK)
+            rc = vv_iter_next(f->source);
+    }
+    if (rc < 0)
+        return rc;
+    uint64_t bytes = written(f) - before;
+    *done = !f->source->valid;
+    if (*done && (rc = install(f)) < 0)
+        return rc;
+    vv_count(&lsm->counters.flush_bytes_written, bytes);
+    vv_count(&lsm->counters.flushes, *done ? 1 : 0);
+    vv_job_measure(&lsm->flush_rate, bytes, vv_env_now_us(lsm->options.env) - began_us);
+    return VV_OK;
+}
+
+static void flush_free(struct vv_job *job)
+{
+    struct flush_job *f = (struct flush_job *)job;
+    struct vv_lsm *lsm = job->lsm;
+    vv_iter_close(f->source);
+    vv_output_deinit(&f->output, f->installed ? VV_OUTPUT_KEEP : VV_OUTPUT_DISCARD);
+    vv_value_writer_close(f->values);
+    if (f->value_number > 0 && !f->installed) {
+        struct vv_path path = vv_path_of(lsm->options.path, VV_NAME_VALUES, f->value_number);
+        int rc = vv_env_remove(lsm->options.env, path.text);
+        (void)rc; /* an orphan, which the next open removes */
+    }
+    vv_drop_deinit(&f->drop);
+    vv_buf_deinit(&f->snapshots);
+    vv_buf_deinit(&f->splits);
+    vv_version_unref(f->version);
+    for (size_t i = 0; i < f->memtable_count; i++)
+        vv_memtable_unref(f->memtables[i]);
+    vv_free(f);
+}
+
+static const struct vv_job_ops flush_ops = {.step = flush_step, .free = flush_free};
+
+int vv_flush_job_new(struct vv_lsm *lsm, struct vv_job **out)
+{
+    struct flush_job *f = vv_alloc_zero(sizeof *f);
+    if (f == NULL)
+        return VV_NOMEM;
+    f->job = (struct vv_job){
+        .ops = &flush_ops, .lsm = lsm, .urgency = VV_URGENT_FLUSH, .is_flush = true};
+    note_memtables(f);
+    if (f->memtable_count == 0) {
+        vv_free(f);
+        return VV_NOTFOUND;
+    }
+    *out = &f->job;
+    return VV_OK;
+}

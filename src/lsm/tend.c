@@ -1,0 +1,433 @@
+/*
+ * Background work: which job takes the next step.
+ *
+ * Jobs are kept in a list; a step is taken by whichever thread tends. Before each step the most
+ * urgent one is chosen anew, so that a flush waits for one step of a merge, never for the merge.
+ */
+#include "lsm/job.h"
+
+#include <stdio.h>
+
+enum { MERGES_MAX = 4, RETRY_US = 100000, IDLE_US = 500000 };
+
+void vv_job_measure(_Atomic(uint64_t) *rate, uint64_t bytes, uint64_t us)
+{
+    if (bytes < 4096)
+        return;
+    uint64_t now = bytes * 1000000 / (us > 0 ? us : 1);
+    uint64_t old = atomic_load_explicit(rate, memory_order_relaxed);
+    atomic_store_explicit(rate, old == 0 ? now : old - old / 8 + now / 8, memory_order_relaxed);
+}
+
+/* --------------------------------------------------------------------------------------- idleness */
+
+/* Whether nobody has written for a while, or somebody waits for the store to settle. */
+static bool is_idle_locked(struct vv_lsm *lsm)
+{
+    vv_mutex_assert_held(&lsm->mu);
+    uint64_t clock = atomic_load_explicit(&lsm->write_clock, memory_order_relaxed);
+    uint64_t now_us = vv_env_now_us(lsm->options.env);
+    if (clock != lsm->idle_clock) {
+        lsm->idle_clock = clock;
+        lsm->idle_since_us = now_us;
+    }
+    return lsm->settlers > 0 || now_us - lsm->idle_since_us >= IDLE_US;
+}
+
+/* ------------------------------------------------------------------------------------ starting */
+
+static void add_job_locked(struct vv_lsm *lsm, struct vv_job *job)
+{
+    vv_mutex_assert_held(&lsm->mu);
+    job->running = true;
+    job->next = lsm->jobs;
+    lsm->jobs = job;
+}
+
+static bool has_flush_locked(const struct vv_lsm *lsm)
+{
+    for (const struct vv_job *job = lsm->jobs; job != NULL; job = job->next) {
+        if (job->is_flush)
+            return true;
+    }
+    return false;
+}
+
+static size_t merge_count_locked(const struct vv_lsm *lsm)
+{
+    size_t count = 0;
+    for (const struct vv_job *job = lsm->jobs; job != NULL; job = job->next)
+        count += job->is_flush || job->is_collection ? 0 : 1;
+    return count;
+}
+
+static bool has_collection_locked(const struct vv_lsm *lsm)
+{
+    for (const struct vv_job *job = lsm->jobs; job != NULL; job = job->next) {
+        if (job->is_collection)
+            return true;
+    }
+    return false;
+}
+
+/* The most urgent job that waits for its next step. */
+static struct vv_job *waiting_locked(const struct vv_lsm *lsm)
+{
+    struct vv_job *best = NULL;
+    for (struct vv_job *job = lsm->jobs; job != NULL; job = job->next) {
+        if (!job->running && (best == NULL || job->urgency < best->urgency))
+            best = job;
+    }
+    return best;
+}
+
+static void finish_manual_locked(struct vv_lsm *lsm, struct vv_manual **at)
+{
+    struct vv_manual *manual = *at;
+    vv_mutex_assert_held(&lsm->mu);
+    *at = manual->next;
+    vv_buf_deinit(&manual->from);
+    vv_buf_deinit(&manual->to);
+    vv_free(manual);
+}
+
+static vv_slice bound_of(bool has, const struct vv_buf *key)
+{
+    static const uint8_t nothing[1] = {0};
+    if (!has)
+        return VV_SLICE_EMPTY;
+    return key->size > 0 ? vv_buf_slice(key) : vv_slice_of(nothing, 0);
+}
+
+/* Plans for those who asked for a compaction; requests that are fulfilled go. */
+static int pick_manual_locked(struct vv_lsm *lsm, const struct vv_version *version,
+                              struct vv_plan *plan)
+{
+    struct vv_manual **at = &lsm->manuals;
+    while (*at != NULL) {
+        struct vv_manual *manual = *at;
+        bool blocked = false;
+        if (atomic_load(&lsm->flushed_id) < manual->memtable) {
+            at = &manual->next;
+            continue;
+        }
+        int rc = vv_pick_range(version, &lsm->shape, bound_of(manual->has_from, &manual->from),
+                               bound_of(manual->has_to, &manual->to), manual->before, plan,
+                               &blocked);
+        if (rc < 0 || plan->reason != VV_PLAN_NONE)
+            return rc;
+        if (blocked)
+            at = &manual->next;
+        else
+            finish_manual_locked(lsm, at);
+    }
+    return VV_OK;
+}
+
+static struct vv_shape shape_for(const struct vv_lsm *lsm, const struct vv_version *version)
+{
+    struct vv_shape shape = lsm->shape;
+    uint64_t total = 0;
+    for (int level = 0; level < VV_LEVELS; level++)
+        total += version->levels[level].bytes;
+    /* Tables grow with the store, so that a few thousand descriptors are enough for any. */
+    while (shape.table_bytes < total / 4096)
+        shape.table_bytes *= 2;
+    return shape;
+}
+
+/* A new merge, already running; VV_NOTFOUND when the tree has a good shape. */
+static int start_merge_locked(struct vv_lsm *lsm, struct vv_job **out)
+{
+    vv_mutex_assert_held(&lsm->mu);
+    struct vv_plan plan = {0};
+    if (lsm->pauses > 0 || merge_count_locked(lsm) >= MERGES_MAX)
+        return VV_NOTFOUND;
+    struct vv_version *version = vv_lsm_version(lsm);
+    struct vv_shape shape = shape_for(lsm, version);
+    int rc = pick_manual_locked(lsm, version, &plan);
+    if (rc == VV_OK && plan.reason == VV_PLAN_NONE)
+        rc = vv_pick(version, &shape, is_idle_locked(lsm), &plan);
+    if (rc == VV_OK && plan.reason == VV_PLAN_NONE)
+        rc = VV_NOTFOUND;
+    if (rc == VV_OK)
+        rc = vv_merge_job_new_locked(lsm, version, ++lsm->last_job_id, &plan, out);
+    else
+        vv_plan_deinit(&plan);
+    if (rc == VV_OK)
+        add_job_locked(lsm, *out);
+    vv_mutex_unlock(&lsm->mu);
+    vv_version_unref(version); /* may remove files */
+    vv_mutex_lock(&lsm->mu);
+    return rc;
+}
+
+/* Flush and collection jobs look at things of their own locks, so they are made without mu. */
+static int start_unlocked(struct vv_lsm *lsm, int (*make)(struct vv_lsm *, struct vv_job **),
+                          struct vv_job **out)
+{
+    vv_mutex_assert_held(&lsm->mu);
+    vv_mutex_unlock(&lsm->mu);
+    int rc = make(lsm, out);
+    vv_mutex_lock(&lsm->mu);
+    if (rc == VV_OK)
+        add_job_locked(lsm, *out);
+    return rc;
+}
+
+static int make_collection(struct vv_lsm *lsm, struct vv_job **out)
+{
+    vv_mutex_lock(&lsm->mu);
+    bool idle = is_idle_locked(lsm);
+    vv_mutex_unlock(&lsm->mu);
+    return vv_collect_job_new(lsm, idle, out);
+}
+
+static int start_flush_locked(struct vv_lsm *lsm, struct vv_job **out)
+{
+    if (lsm->frozen_count == 0 || has_flush_locked(lsm) || lsm->starting_flush)
+        return VV_NOTFOUND;
+    lsm->starting_flush = true;
+    int rc = start_unlocked(lsm, vv_flush_job_new, out);
+    lsm->starting_flush = false;
+    return rc;
+}
+
+static int start_collection_locked(struct vv_lsm *lsm, struct vv_job **out)
+{
+    if (lsm->pauses > 0 || has_collection_locked(lsm) || lsm->starting_collection)
+        return VV_NOTFOUND;
+    lsm->starting_collection = true;
+    int rc = start_unlocked(lsm, make_collection, out);
+    lsm->starting_collection = false;
+    return rc;
+}
+
+/* The job to step next: a flush before all, then what waits, then something new. */
+static int next_job_locked(struct vv_lsm *lsm, struct vv_job **out)
+{
+    int rc = start_flush_locked(lsm, out);
+    if (rc != VV_NOTFOUND)
+        return rc;
+    struct vv_job *waiting = waiting_locked(lsm);
+    if (waiting != NULL && waiting->urgency < VV_URGENT_SPACE) {
+        waiting->running = true;
+        *out = waiting;
+        return VV_OK;
+    }
+    if ((rc = start_merge_locked(lsm, out)) != VV_NOTFOUND)
+        return rc;
+    if ((waiting = waiting_locked(lsm)) != NULL) {
+        waiting->running = true;
+        *out = waiting;
+        return VV_OK;
+    }
+    return start_collection_locked(lsm, out);
+}
+
+/* ------------------------------------------------------------------------------------- stepping */
+
+static void remove_job(struct vv_lsm *lsm, struct vv_job *job)
+{
+    vv_mutex_lock(&lsm->mu);
+    struct vv_job **at = &lsm->jobs;
+    while (*at != job)
+        at = &(*at)->next;
+    *at = job->next;
+    vv_mutex_unlock(&lsm->mu);
+    job->ops->free(job);
+}
+
+/* A job that failed is given up; what it read is untouched, so it can be tried again later. */
+static void note_failure(struct vv_lsm *lsm, int rc)
+{
+    vv_mutex_lock(&lsm->mu);
+    lsm->trouble = rc;
+    (void)snprintf(lsm->trouble_story, sizeof lsm->trouble_story, "%s", vv_error_story());
+    lsm->retry_us = vv_env_now_us(lsm->options.env) + RETRY_US;
+    vv_mutex_unlock(&lsm->mu);
+}
+
+static void step_job(struct vv_lsm *lsm, struct vv_job *job)
+{
+    bool done = false;
+    bool is_flush = job->is_flush;
+    int rc = job->ops->step(job, &done);
+    if (rc == VV_OK && !done) {
+        vv_mutex_lock(&lsm->mu);
+        job->running = false;
+        vv_mutex_unlock(&lsm->mu);
+        return;
+    }
+    if (rc < 0)
+        note_failure(lsm, rc);
+    remove_job(lsm, job);
+    if (rc == VV_OK && is_flush) {
+        vv_mutex_lock(&lsm->mu);
+        lsm->trouble = VV_OK;
+        vv_mutex_unlock(&lsm->mu);
+    }
+}
+
+/* Small chores that are no jobs: a spare log, a value file to seal. */
+static int do_chore(struct vv_lsm *lsm, bool *worked)
+{
+    int rc = vv_lsm_stow_seal(lsm, worked);
+    if (rc < 0 || *worked || lsm->wal == NULL || !vv_wal_wants_spare(lsm->wal))
+        return rc;
+    vv_mutex_lock(&lsm->mu);
+    bool mine = !lsm->making_spare;
+    lsm->making_spare = true;
+    vv_mutex_unlock(&lsm->mu);
+    if (!mine)
+        return VV_OK;
+    *worked = true;
+    rc = vv_wal_prepare_spare(lsm->wal, vv_lsm_next_file(lsm));
+    vv_mutex_lock(&lsm->mu);
+    lsm->making_spare = false;
+    vv_mutex_unlock(&lsm->mu);
+    return rc;
+}
+
+int vv_lsm_tend(struct vv_engine *e, enum vv_tended *out)
+{
+    struct vv_lsm *lsm = (struct vv_lsm *)e;
+    struct vv_job *job = NULL;
+    bool worked = false;
+    *out = VV_TENDED_IDLE;
+    if (lsm->options.readonly)
+        return VV_OK;
+    vv_mutex_lock(&lsm->mu);
+    bool resting = lsm->closing || (lsm->trouble < 0 &&
+                                    vv_env_now_us(lsm->options.env) < lsm->retry_us);
+    int rc = resting ? VV_NOTFOUND : next_job_locked(lsm, &job);
+    vv_mutex_unlock(&lsm->mu);
+    if (rc == VV_OK) {
+        *out = VV_TENDED_WORKED;
+        step_job(lsm, job);
+        return VV_OK;
+    }
+    if (rc == VV_NOTFOUND && !resting)
+        rc = do_chore(lsm, &worked);
+    if (rc < 0)
+        note_failure(lsm, rc);
+    *out = worked ? VV_TENDED_WORKED : VV_TENDED_IDLE;
+    return VV_OK;
+}
+
+int vv_lsm_trouble(struct vv_engine *e)
+{
+    struct vv_lsm *lsm = (struct vv_lsm *)e;
+    vv_mutex_lock(&lsm->mu);
+    int rc = lsm->trouble;
+    if (rc < 0)
+        (void)vv_fail(rc, "background work fails: %s", lsm->trouble_story);
+    vv_mutex_unlock(&lsm->mu);
+    return rc;
+}
+
+void vv_lsm_drop_jobs(struct vv_lsm *lsm)
+{
+    while (lsm->jobs != NULL) {
+        struct vv_job *job = lsm->jobs;
+        lsm->jobs = job->next;
+        job->ops->free(job);
+    }
+    vv_mutex_lock(&lsm->mu);
+    while (lsm->manuals != NULL)
+        finish_manual_locked(lsm, &lsm->manuals);
+    vv_mutex_unlock(&lsm->mu);
+}
+
+/* ----------------------------------------------------------------------------------- on request */
+
+int vv_lsm_flush_begin(struct vv_engine *e, uint64_t *ticket)
+{
+    struct vv_lsm *lsm = (struct vv_lsm *)e;
+    int rc = VV_OK;
+    vv_mutex_lock(&lsm->write_mu);
+    *ticket = lsm->active_id - 1;
+    if (vv_memtable_count(lsm->active) > 0) {
+        vv_mutex_lock(&lsm->mu);
+        bool room = lsm->frozen_count < VV_FROZEN_MAX;
+        vv_mutex_unlock(&lsm->mu);
+        rc = room ? vv_lsm_freeze_locked(lsm)
+                  : vv_fail(VV_BUSY, "%d memtables wait to be flushed", VV_FROZEN_MAX);
+        if (rc == VV_OK)
+            *ticket = lsm->active_id - 1;
+    }
+    vv_mutex_unlock(&lsm->write_mu);
+    return rc;
+}
+
+bool vv_lsm_flush_done(struct vv_engine *e, uint64_t ticket)
+{
+    struct vv_lsm *lsm = (struct vv_lsm *)e;
+    return atomic_load(&lsm->flushed_id) >= ticket;
+}
+
+static int copy_bound(const vv_slice *key, bool *has, struct vv_buf *out)
+{
+    *has = key != NULL;
+    return key != NULL ? vv_buf_assign(out, *key) : VV_OK;
+}
+
+int vv_lsm_compact_begin(struct vv_engine *e, const vv_slice *from, const vv_slice *to,
+                         uint64_t *ticket)
+{
+    struct vv_lsm *lsm = (struct vv_lsm *)e;
+    struct vv_manual *manual = vv_alloc_zero(sizeof *manual);
+    int rc;
+    if (manual == NULL)
+        return VV_NOMEM;
+    if ((rc = vv_lsm_flush_begin(e, &manual->memtable)) < 0 ||
+        (rc = copy_bound(from, &manual->has_from, &manual->from)) < 0 ||
+        (rc = copy_bound(to, &manual->has_to, &manual->to)) < 0) {
+        vv_buf_deinit(&manual->from);
+        vv_buf_deinit(&manual->to);
+        vv_free(manual);
+        return rc;
+    }
+    /* Tables that the flush makes, and that the merges make, come after this number. */
+    manual->before = atomic_load(&lsm->next_file);
+    vv_mutex_lock(&lsm->mu);
+    manual->ticket = *ticket = ++lsm->last_ticket;
+    struct vv_manual **end = &lsm->manuals;
+    while (*end != NULL)
+        end = &(*end)->next;
+    *end = manual;
+    vv_mutex_unlock(&lsm->mu);
+    lsm->options.host->wake(lsm->options.host->context);
+    return VV_OK;
+}
+
+bool vv_lsm_compact_done(struct vv_engine *e, uint64_t ticket)
+{
+    struct vv_lsm *lsm = (struct vv_lsm *)e;
+    bool found = false;
+    vv_mutex_lock(&lsm->mu);
+    for (const struct vv_manual *m = lsm->manuals; m != NULL; m = m->next)
+        found = found || m->ticket == ticket;
+    vv_mutex_unlock(&lsm->mu);
+    return !found;
+}
+
+void vv_lsm_pause(struct vv_engine *e, int change)
+{
+    struct vv_lsm *lsm = (struct vv_lsm *)e;
+    vv_mutex_lock(&lsm->mu);
+    lsm->pauses += change;
+    vv_assert(lsm->pauses >= 0);
+    vv_mutex_unlock(&lsm->mu);
+    lsm->options.host->wake(lsm->options.host->context);
+}
+
+void vv_lsm_settle(struct vv_engine *e, int change)
+{
+    struct vv_lsm *lsm = (struct vv_lsm *)e;
+    vv_mutex_lock(&lsm->mu);
+    lsm->settlers += change;
+    vv_assert(lsm->settlers >= 0);
+    vv_mutex_unlock(&lsm->mu);
+    lsm->options.host->wake(lsm->options.host->context);
+}

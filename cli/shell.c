@@ -123,7 +123,17 @@ static int run_line(const struct cli_job *outer, struct cli_shell *shell, const 
     return status;
 }
 
-/* --------------------------------------------------------------------------------- from a pipe */
+static const char *prompt_of(const struct cli_shell *shell)
+{
+    return shell->batch != NULL ? "varve (batch)> " : "varve> ";
+}
+
+static bool is_on_terminal(const struct cli_job *job)
+{
+    return isatty(STDIN_FILENO) == 1 && job->out->is_terminal;
+}
+
+/* ---------------------------------------------------- from a pipe, or a terminal without libedit */
 
 static int run_plain(const struct cli_job *job, struct cli_shell *shell)
 {
@@ -135,6 +145,10 @@ static int run_plain(const struct cli_job *job, struct cli_shell *shell)
         return CLI_ERROR;
     enum cli_input_result result = CLI_INPUT_LINE;
     while (!shell->is_over && !cli_out_failed(job->out) && !cli_interrupted()) {
+        if (is_on_terminal(job)) {
+            cli_out_text(job->out, prompt_of(shell));
+            cli_out_flush(job->out);
+        }
         result = cli_input_line(&in, &line, &size);
         if (result != CLI_INPUT_LINE)
             break;
@@ -232,7 +246,7 @@ static int run_terminal(const struct cli_job *job, struct cli_shell *shell)
     if (path != NULL)
         (void)read_history(path); /* there may be none yet */
     while (!shell->is_over) {
-        char *line = readline(shell->batch != NULL ? "varve (batch)> " : "varve> ");
+        char *line = readline(prompt_of(shell));
         if (cli_interrupted()) { /* at the prompt: it drops the line */
             cli_interrupt_over();
             free(line);
@@ -266,7 +280,7 @@ int cli_run_shell(struct cli_job *job)
         return CLI_ERROR;
     cli_complain_as("error");
 #ifdef VV_HAVE_LIBEDIT
-    if (isatty(STDIN_FILENO) == 1 && isatty(STDOUT_FILENO) == 1)
+    if (is_on_terminal(job))
         status = run_terminal(job, &shell);
     else
 #endif

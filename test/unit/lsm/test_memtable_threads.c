@@ -123,6 +123,21 @@ static void walk_all(struct world *w, struct vv_iter *it, bool forward)
     atomic_fetch_add_explicit(&w->entries, entries, memory_order_relaxed);
 }
 
+/* Keys that are not there yet, many of them behind all that are, while others come before them. */
+static void seek_some(struct world *w, struct vv_iter *it)
+{
+    uint8_t buf[KEY_SIZE_MAX];
+    for (vv_seq more = 1; more < 60; more++) {
+        vv_slice key = key_of(w, published(w) + more, buf);
+        CHECK_OK(vv_iter_seek(it, key, VV_SEQ_MAX));
+        if (it->valid)
+            CHECK(vv_slice_cmp(it->at.key, key) >= 0);
+        CHECK_OK(vv_iter_seek_for_prev(it, key));
+        if (it->valid)
+            CHECK(vv_slice_cmp(it->at.key, key) <= 0);
+    }
+}
+
 /* From the place of a new key, where the splits are, some steps either way. */
 static void walk_near(struct world *w, struct vv_iter *it, struct vv_rng *rng)
 {
@@ -158,6 +173,7 @@ static void reader_run(void *arg)
     for (uint64_t i = own; !is_over(w); i++) {
         get_some(w, &rng);
         walk_near(w, it, &rng);
+        seek_some(w, it);
         if (i % 8 == 0)
             walk_all(w, it, i % 16 == 0);
     }

@@ -3,6 +3,7 @@ import csv
 import io
 import json
 import os
+import resource
 import signal
 import time
 
@@ -209,6 +210,37 @@ def an_interrupt_ends_between_batches(t):
     count = int(t.run("count", t.store).out)
     t.true(f"interrupted with {count} entries stored".encode() in err, err)
     t.equal(t.run("scan", t.store, "-r", "-n", "1", "-k").out, b"%07d\n" % (count - 1))
+
+
+@test
+def a_killed_load_leaves_a_prefix(t):
+    for _ in range(5):
+        child = t.start("load", t.store)
+        for i in range(t.random.randrange(10000, 60000)):
+            child.stdin.write(b"%07d\t%s\n" % (i, b"v" * 100))
+        child.kill()
+        child.communicate()
+        count = int(t.run("count", t.store).out)
+        last = t.run("scan", t.store, "-r", "-n", "1", "-k").out
+        t.equal(last, b"%07d\n" % (count - 1) if count else b"")
+        t.run("check", t.store)
+
+
+@test
+def a_full_disk_is_an_error_and_what_was_stored_stays(t):
+    limit = (resource.RLIMIT_FSIZE, (8 << 20, 8 << 20))
+    noise = [b"%07d\t%s\n" % (i, t.random.randbytes(400).hex().encode()) for i in range(40000)]
+    t.run("put", t.store, "first", "one")
+    child = t.start("load", "-o", "memory_budget=256MiB", t.store,
+                    preexec_fn=lambda: resource.setrlimit(*limit))
+    _, err = child.communicate(b"".join(noise))
+    t.equal(child.returncode, 2)
+    t.true(err.startswith(b"varve: ") and err.count(b"\n") == 1, err)
+    t.equal(t.run("get", t.store, "first").out, b"one")
+    count = int(t.run("count", t.store).out) - 1
+    t.equal(t.run("scan", t.store, "-r", "-k", "--to", "a", "-n", "1").out,
+            b"%07d\n" % (count - 1) if count else b"")
+    t.run("load", "-q", t.store, stdin=b"".join(noise[:1000]))
 
 
 @test

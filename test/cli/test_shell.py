@@ -145,7 +145,10 @@ def a_terminal_gets_prompts_history_and_completion(t):
         if child == 0:
             os.environ.update(HOME=str(t.dir), TERM="xterm")
             os.environ.pop("XDG_STATE_HOME", None)
-            os.execv(VARVE, [VARVE, "shell", t.store])
+            try:
+                os.execv(VARVE, [VARVE, "shell", t.store])
+            finally:
+                os._exit(127)
         read_until(master, b"varve> ")
         talk(master)
         status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])

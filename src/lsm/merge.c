@@ -47,6 +47,7 @@ struct merge {
     bool bytewise;   /* otherwise all heads are 0 */
     uint64_t invert; /* 0 forwards, all ones backwards */
     size_t skip;
+    uint64_t first_word_mask; /* of the prefix, where that is shorter than a word */
     uint8_t prefix[SKIP_MAX];
     uint32_t *losers; /* by node; behind the sources in the same piece of memory */
     struct source sources[];
@@ -60,6 +61,27 @@ static uint64_t head_outside(const struct merge *m, vv_slice key)
     return vv_slice_cmp(key, vv_slice_of(m->prefix, m->skip)) < 0 ? 0 : UINT64_MAX;
 }
 
+static inline uint64_t load_word(const uint8_t *at)
+{
+    uint64_t word;
+    memcpy(&word, at, sizeof word);
+    return word;
+}
+
+/* Whether the key begins with the prefix. By words, the last of which may overlap the one before:
+ * a call of memcmp would take longer than the match. */
+static inline bool has_prefix(const struct merge *m, vv_slice key)
+{
+    if (VV_UNLIKELY(key.size < 8 || key.size < m->skip))
+        return vv_slice_starts(key, vv_slice_of(m->prefix, m->skip));
+    if (m->skip < 8)
+        return ((load_word(key.data) ^ load_word(m->prefix)) & m->first_word_mask) == 0;
+    uint64_t differ = load_word(key.data + m->skip - 8) ^ load_word(m->prefix + m->skip - 8);
+    for (size_t i = 0; i + 8 < m->skip; i += 8)
+        differ |= load_word(key.data + i) ^ load_word(m->prefix + i);
+    return differ == 0;
+}
+
 static inline uint64_t head_of(const struct merge *m, const struct vv_iter *iter)
 {
     if (!iter->valid)
@@ -67,7 +89,7 @@ static inline uint64_t head_of(const struct merge *m, const struct vv_iter *iter
     vv_slice key = iter->at.key;
     if (m->skip == 0)
         return vv_slice_head(key) ^ m->invert;
-    if (VV_UNLIKELY(!vv_slice_starts(key, vv_slice_of(m->prefix, m->skip))))
+    if (VV_UNLIKELY(!has_prefix(m, key)))
         return head_outside(m, key) ^ m->invert;
     return vv_slice_head(vv_slice_skip(key, m->skip)) ^ m->invert;
 }
@@ -94,6 +116,9 @@ static void choose_heads(struct merge *m)
         m->skip = SKIP_MAX;
     if (m->skip > 0)
         memcpy(m->prefix, shared.data, m->skip);
+    uint8_t mask[8] = {0};
+    memset(mask, 255, m->skip < 8 ? m->skip : 8);
+    m->first_word_mask = load_word(mask);
     for (uint32_t i = 0; i < m->count; i++)
         m->sources[i].head = m->bytewise ? head_of(m, m->sources[i].iter) : 0;
 }
@@ -101,7 +126,7 @@ static void choose_heads(struct merge *m)
 /* ------------------------------------------------------------------------------------- matches */
 
 /* Whether source `a` comes before `b` by their keys, when their heads are equal. */
-static bool wins_tie(struct merge *m, uint32_t a, uint32_t b)
+static __attribute__((noinline)) bool wins_tie(struct merge *m, uint32_t a, uint32_t b)
 {
     const struct vv_iter *x = m->sources[a].iter;
     const struct vv_iter *y = m->sources[b].iter;
@@ -149,16 +174,22 @@ static void play_all(struct merge *m)
     m->streak = 0;
 }
 
-/* Plays again the matches of the winner, which has moved on. */
+/* Plays again the matches of the winner, which has moved on. Who wins cannot be predicted where the
+ * sources alternate, so the two change places without a branch. */
 static inline void play_winner(struct merge *m)
 {
     uint32_t source = m->winner;
+    uint64_t head = m->sources[source].head;
     for (uint32_t node = (source + m->count) / 2; node > 0; node /= 2) {
         uint32_t other = m->losers[node];
-        if (wins(m, other, source)) {
-            m->losers[node] = source;
-            source = other;
-        }
+        uint64_t other_head = m->sources[other].head;
+        uint64_t swap = 0 - (uint64_t)(other_head < head);
+        if (VV_UNLIKELY(other_head == head))
+            swap = 0 - (uint64_t)wins_tie(m, other, source);
+        uint32_t change = (source ^ other) & (uint32_t)swap;
+        m->losers[node] = other ^ change;
+        source ^= change;
+        head ^= (head ^ other_head) & swap;
     }
     m->streak = source == m->winner ? m->streak + 1 : 0;
     m->winner = source;

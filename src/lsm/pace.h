@@ -2,9 +2,12 @@
  * Admission: how fast writers may go so that background work keeps up and no put ever waits long.
  * Pure arithmetic over numbers that the engine measures (notes on the method in doc/decisions).
  *
- *   debt below D1          free
- *   D1 … D2 = 4 × D1       rate falls from twice the sustainable to exactly the sustainable rate
- *   memtables 75 … 100 %   the same against the speed of flushing
+ *   debt up to D1          free
+ *   D1 … D2 = 4 × D1       rate falls from twice the sustainable to the sustainable rate, which it
+ *                          reaches shortly before D2, after a first tenth in which it comes down
+ *                          from unlimited
+ *   above                  less than sustainable, so that the debt falls; never zero
+ *   memtables 75 … 95 %    the same against the speed of flushing
  *   memtables full         wait
  */
 #ifndef VV_LSM_PACE_H

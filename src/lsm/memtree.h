@@ -78,6 +78,7 @@ struct vv_memtree {
     const struct vv_order *order;
     struct vv_memspace *space;
     struct vv_memnode *first;          /* leaf; constant */
+    const struct vv_memrecord *sample; /* some key; set before the root gets a prefix */
     _Atomic(struct vv_memnode *) root; /* release and acquire: the node is initialised */
     _Atomic(struct vv_memnode *) last; /* a leaf that is or was the last one */
 

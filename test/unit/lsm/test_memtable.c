@@ -323,6 +323,41 @@ TEST(deep_trees_keep_their_order_whatever_the_arrival)
     }
 }
 
+/* While all keys begin alike, the others are not even compared by their heads. */
+TEST(keys_that_begin_otherwise_stand_before_or_behind_the_rest)
+{
+    static const char *const others[] = {
+        "",           "a",          "common-",   "common-beginnin",
+        "common.",    "common-b",   "d",         "common-beginninz",
+        "common-bef", "common-beg", "common-zz", "\xff"};
+    enum { OTHERS = sizeof others / sizeof *others };
+    for (int kind = 0; kind < ARRIVALS; kind++) {
+        uint8_t buf[32] = "common-beginning";
+        struct pair p;
+        struct vv_iter *it;
+        pair_init(&p, bytewise);
+        CHECK_OK(vv_memtable_iter(p.table, &it));
+        for (uint64_t i = 0; i < 6000; i++) {
+            key_number(arrival(kind, i, 6000), buf + 16);
+            pair_put(&p, (vv_slice){buf, sizeof buf});
+            if (i % 400 != 399)
+                continue;
+            vv_memtable_check(p.table);
+            for (int o = 0; o < OTHERS; o++) {
+                check_get(&p, vv_slice_str(others[o]), VV_SEQ_MAX);
+                check_seeks(&p, it, vv_slice_str(others[o]), VV_SEQ_MAX);
+            }
+            if (i >= 1200) {
+                pair_put(&p, vv_slice_str(others[i / 400 * 5 % OTHERS]));
+                vv_memtable_check(p.table);
+            }
+        }
+        vv_iter_close(it);
+        pair_check(&p);
+        pair_deinit(&p);
+    }
+}
+
 TEST(an_iterator_may_turn_at_every_position)
 {
     static uint8_t buf[KEY_BUF];

@@ -287,6 +287,7 @@ static bool ghost_knows(struct shard *s, uint64_t hash)
 static void evict_small(struct shard *s, struct cached **dropped)
 {
     struct cached *c = s->small.oldest;
+    vv_assert(c != NULL);
     if (c->frequency >= FREQUENCY_STAYS) {
         unlink_from_queue(s, c);
         c->frequency = 0;
@@ -302,6 +303,7 @@ static void evict_small(struct shard *s, struct cached **dropped)
 static void evict_main(struct shard *s, struct cached **dropped)
 {
     struct cached *c = s->main.oldest;
+    vv_assert(c != NULL);
     for (int i = 0; c->frequency > 0 && i < REINSERTS_MAX; i++) {
         unlink_from_queue(s, c);
         c->frequency--;
@@ -316,13 +318,11 @@ static void make_room(struct shard *s, size_t bytes, struct cached **dropped)
 {
     vv_assert(bytes <= s->capacity_bytes);
     while (s->small.bytes + s->main.bytes > s->capacity_bytes - bytes) {
-        if (s->small.oldest != NULL &&
-            (s->small.bytes > s->capacity_bytes / 10 || s->main.oldest == NULL))
+        bool is_small_large = s->small.bytes > s->capacity_bytes / 10;
+        if (s->small.oldest != NULL && (is_small_large || s->main.oldest == NULL))
             evict_small(s, dropped);
-        else if (s->main.oldest != NULL)
-            evict_main(s, dropped);
         else
-            evict_small(s, dropped);
+            evict_main(s, dropped);
     }
 }
 
@@ -470,13 +470,14 @@ void vv_cache_free(struct vv_cache *cache)
 {
     if (cache == NULL)
         return;
-    for (size_t i = 0; i < cache->shard_count; i++) {
+    size_t shard_count = cache->shards != NULL ? cache->shard_count : 0;
+    for (size_t i = 0; i < shard_count; i++) {
         struct shard *s = &cache->shards[i];
         struct cached *dropped = NULL;
-        while (s->small.oldest != NULL)
-            drop(s, s->small.oldest, &dropped);
-        while (s->main.oldest != NULL)
-            drop(s, s->main.oldest, &dropped);
+        for (struct cached *c = s->small.oldest; c != NULL; c = s->small.oldest)
+            drop(s, c, &dropped);
+        for (struct cached *c = s->main.oldest; c != NULL; c = s->main.oldest)
+            drop(s, c, &dropped);
         release_all(dropped);
         vv_free((void *)s->buckets);
         vv_free(s->ghosts);

@@ -27,11 +27,12 @@ uint32_t vv_table_partition_of(const struct vv_table *t, vv_slice key, uint64_t 
 static int verify_index(const struct vv_table *t, const struct vv_partition *p, vv_slice content)
 {
     int rc = vv_table_verify_content(t, content, VV_ROLE_INDEX);
-    if (rc < 0)
+    if (rc != VV_OK)
         return rc;
-    if (vv_get_u16(content.data + VV_BLOCK_COUNT) != p->blocks)
-        return vv_table_blame(t, vv_fail(VV_CORRUPT, "the index at offset %llu has another count",
-                                         (unsigned long long)p->index.offset));
+    if (vv_get_u16(content.data + VV_BLOCK_COUNT) != p->blocks) {
+        (void)vv_table_damaged(t, p->index, "has another count than the top index says");
+        return VV_CORRUPT;
+    }
     return VV_OK;
 }
 
@@ -41,13 +42,14 @@ static int map_content(const struct vv_table *t, struct vv_handle at, enum vv_ro
 {
     struct vv_stored stored;
     int rc = vv_table_check_handle(t, at);
-    if (rc < 0)
+    if (rc != VV_OK)
         return rc;
-    if ((rc = vv_stored_open(t, t->map + at.offset, at, role, &stored)) < 0)
+    if ((rc = vv_stored_open(t, t->map + at.offset, at, role, &stored)) != VV_OK)
         return rc;
-    if (stored.codec != VV_CODEC_NONE)
-        return vv_table_blame(t, vv_fail(VV_CORRUPT, "the block at offset %llu is compressed",
-                                         (unsigned long long)at.offset));
+    if (stored.codec != VV_CODEC_NONE) {
+        (void)vv_table_damaged(t, at, "is compressed");
+        return VV_CORRUPT;
+    }
     *out = stored.content;
     return VV_OK;
 }
@@ -64,7 +66,7 @@ static int map_index(struct vv_table *t, struct vv_partition *p, struct vv_block
 {
     vv_slice content;
     int rc = map_content(t, p->index, VV_ROLE_INDEX, &content);
-    if (rc < 0)
+    if (rc != VV_OK)
         return rc;
     if ((rc = verify_index(t, p, content)) < 0)
         return rc;
@@ -84,7 +86,7 @@ static int cached(struct vv_table *t, struct vv_handle at, enum vv_role role,
     if (t->cache != NULL && (*out = vv_cache_get(t->cache, t->number, at.offset)) != NULL)
         return VV_OK;
     int rc = vv_table_read_block(t, at, role, out);
-    if (rc < 0)
+    if (rc != VV_OK)
         return rc;
     if (t->cache != NULL)
         vv_cache_add(t->cache, *out, class);
@@ -106,12 +108,12 @@ int vv_table_open_index(struct vv_table *t, uint32_t partition, struct vv_block 
     }
     struct vv_block *block = NULL;
     int rc = cached(t, p->index, VV_ROLE_INDEX, VV_CACHE_INDEX, &block);
-    if (rc < 0)
+    if (rc != VV_OK)
         return rc;
     if (vv_get_u16(block->data + VV_BLOCK_COUNT) != p->blocks) {
-        rc = verify_index(t, p, (vv_slice){block->data, block->size_bytes});
         vv_block_unref(block);
-        return rc;
+        (void)vv_table_damaged(t, p->index, "has another count than the top index says");
+        return VV_CORRUPT;
     }
     vv_block_decode(block->data, copy);
     *view = copy;
@@ -121,16 +123,16 @@ int vv_table_open_index(struct vv_table *t, uint32_t partition, struct vv_block 
 
 /* ------------------------------------------------------------------------------------ data blocks */
 
-/* The first use of a block since the table was opened. */
+/* The first use of a block since the table was opened. VV_NOTFOUND when the index is wrong about its
+ * being raw: as a block, it may still be right. */
 static int verify_mapped(struct vv_table *t, uint32_t number, struct vv_handle at)
 {
     struct vv_stored stored;
     int rc = vv_stored_open(t, t->map + at.offset, at, VV_ROLE_DATA, &stored);
-    if (rc < 0)
+    if (rc != VV_OK)
         return rc;
     if (stored.codec != VV_CODEC_NONE)
-        return vv_table_blame(t, vv_fail(VV_CORRUPT, "the block at offset %llu is compressed",
-                                         (unsigned long long)at.offset));
+        return VV_NOTFOUND;
     if ((rc = vv_table_verify_content(t, stored.content, VV_ROLE_DATA)) < 0)
         return rc;
     /* Relaxed: the bytes were there before the table was opened; nothing else is published. */
@@ -139,15 +141,16 @@ static int verify_mapped(struct vv_table *t, uint32_t number, struct vv_handle a
     return VV_OK;
 }
 
-int vv_table_map_data(struct vv_table *t, uint32_t number, struct vv_handle at,
-                      const uint8_t **content)
+/* In a mapped table: the content of a data block that is stored raw, without moving it. */
+static int map_data(struct vv_table *t, uint32_t number, struct vv_handle at,
+                    const uint8_t **content)
 {
     uint64_t bits = atomic_load_explicit(&t->verified[number / 64], memory_order_relaxed);
     if (VV_UNLIKELY((bits >> (number % 64) & 1) == 0)) {
         int rc = vv_table_check_handle(t, at);
         if (rc < 0)
             return rc;
-        if ((rc = verify_mapped(t, number, at)) < 0)
+        if ((rc = verify_mapped(t, number, at)) != VV_OK)
             return rc;
     }
     *content = t->map + at.offset;
@@ -158,18 +161,20 @@ int vv_table_open_data(struct vv_table *t, uint32_t partition, const struct vv_b
                        uint32_t slot, struct vv_open_block *out)
 {
     struct vv_index_entry entry = vv_index_entry_of(index, slot);
-    const uint8_t *content;
+    const uint8_t *content = NULL;
     struct vv_block *block = NULL;
-    int rc;
+    int rc = VV_NOTFOUND;
     if (t->map != NULL && (entry.flags & VV_INDEX_RAW) != 0) {
         uint32_t number = t->partitions[partition].blocks_before + slot;
-        if ((rc = vv_table_map_data(t, number, entry.at, &content)) < 0)
-            return rc;
-    } else {
-        if ((rc = cached(t, entry.at, VV_ROLE_DATA, VV_CACHE_DATA, &block)) < 0)
-            return rc;
-        content = block->data;
+        rc = map_data(t, number, entry.at, &content);
     }
+    if (rc == VV_NOTFOUND) {
+        rc = cached(t, entry.at, VV_ROLE_DATA, VV_CACHE_DATA, &block);
+        if (rc == VV_OK)
+            content = block->data;
+    }
+    if (rc != VV_OK)
+        return rc;
     vv_block_decode(content, &out->view);
     out->held = block;
     return VV_OK;
@@ -179,7 +184,7 @@ int vv_table_open_data(struct vv_table *t, uint32_t partition, const struct vv_b
 
 static int map_filter(struct vv_table *t, struct vv_partition *p, struct vv_filter *out)
 {
-    vv_slice content;
+    vv_slice content = VV_SLICE_EMPTY;
     int rc = map_content(t, p->filter, VV_ROLE_FILTER, &content);
     if (rc == VV_OK)
         rc = vv_filter_decode(content, out);
@@ -298,7 +303,7 @@ int vv_table_get(struct vv_table *t, vv_slice key, uint64_t hash, vv_seq seq,
     struct vv_block_view copy;
     const struct vv_block_view *index;
     int rc = vv_table_open_index(t, partition, &index_held, &copy, &index);
-    if (rc < 0)
+    if (rc != VV_OK)
         return rc;
     uint32_t block_slot = vv_block_search(index, t->order, key, bound);
     struct vv_open_block data;
@@ -331,7 +336,7 @@ static int offset_of(struct vv_table *t, vv_slice key, uint64_t *out)
     struct vv_block_view copy;
     const struct vv_block_view *index;
     int rc = vv_table_open_index(t, partition, &held, &copy, &index);
-    if (rc < 0)
+    if (rc != VV_OK)
         return rc;
     uint32_t slot = vv_block_search(index, t->order, key, VV_BOUND_FIRST);
     uint64_t offset = slot < index->count ? vv_index_entry_of(index, slot).at.offset
@@ -346,7 +351,7 @@ int vv_table_approximate_bytes(struct vv_table *t, vv_slice from, vv_slice to, u
     uint64_t begin = 0;
     uint64_t end = 0;
     int rc = offset_of(t, from, &begin);
-    if (rc < 0)
+    if (rc != VV_OK)
         return rc;
     if ((rc = offset_of(t, to, &end)) < 0)
         return rc;

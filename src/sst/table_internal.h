@@ -100,6 +100,9 @@ static inline struct vv_index_entry vv_index_entry_of(const struct vv_block_view
 /* Puts "table N" in front of a story. */
 int vv_table_blame(const struct vv_table *t, int rc);
 
+/* VV_CORRUPT, with the story that the block there is `what`. */
+int vv_table_damaged(const struct vv_table *t, struct vv_handle at, const char *what);
+
 /* Whether the handle can be one of a block of this table. */
 VV_MUST int vv_table_check_handle(const struct vv_table *t, struct vv_handle at);
 
@@ -133,10 +136,6 @@ VV_MUST int vv_table_open_index(struct vv_table *t, uint32_t partition, struct v
 VV_MUST int vv_table_open_data(struct vv_table *t, uint32_t partition,
                                const struct vv_block_view *index, uint32_t slot,
                                struct vv_open_block *out);
-
-/* In a mapped table: the content of a data block that is stored raw, verified, without moving it. */
-VV_MUST int vv_table_map_data(struct vv_table *t, uint32_t number, struct vv_handle at,
-                              const uint8_t **content);
 
 /* The filter of a partition: VV_OK with the filter (*held keeps it), or VV_NOTFOUND when there is
  * none that can be used. */

@@ -31,10 +31,11 @@ int vv_table_check_handle(const struct vv_table *t, struct vv_handle at)
     return VV_OK;
 }
 
-static int damaged(const struct vv_table *t, struct vv_handle at, const char *what)
+int vv_table_damaged(const struct vv_table *t, struct vv_handle at, const char *what)
 {
-    return vv_table_blame(
+    (void)vv_table_blame(
         t, vv_fail(VV_CORRUPT, "the block at offset %" PRIu64 " %s", at.offset, what));
+    return VV_CORRUPT;
 }
 
 int vv_stored_open(const struct vv_table *t, const uint8_t *bytes, struct vv_handle at,
@@ -45,9 +46,9 @@ int vv_stored_open(const struct vv_table *t, const uint8_t *bytes, struct vv_han
     vv_slice covered = {bytes, content_size + VV_TRAILER_CHECK};
     if (vv_get_u32(trailer + VV_TRAILER_CHECK) !=
         vv_checksum(covered, vv_stored_seed(t->salt, at.offset)))
-        return damaged(t, at, "fails its checksum");
+        return vv_table_damaged(t, at, "fails its checksum");
     if (trailer[VV_TRAILER_ROLE] != (uint8_t)role || vv_get_u16(trailer + VV_TRAILER_ZERO) != 0)
-        return damaged(t, at, "is of another kind than the one referred to");
+        return vv_table_damaged(t, at, "is of another kind than the one referred to");
     struct vv_stored stored = {{bytes, content_size},
                                (enum vv_codec)trailer[VV_TRAILER_CODEC],
                                vv_get_u32(trailer + VV_TRAILER_RAW_SIZE)};
@@ -56,11 +57,11 @@ int vv_stored_open(const struct vv_table *t, const uint8_t *bytes, struct vv_han
     case VV_CODEC_NONE: most = content_size; break;
     case VV_CODEC_LZ4: most = (uint64_t)content_size * LZ4_EXPANSION; break;
     case VV_CODEC_ZSTD: most = (uint64_t)content_size * ZSTD_EXPANSION; break;
-    default: return damaged(t, at, "has an unknown codec");
+    default: return vv_table_damaged(t, at, "has an unknown codec");
     }
     if (stored.raw_size > most || stored.raw_size > RAW_BYTES_MAX ||
         (stored.codec == VV_CODEC_NONE && stored.raw_size != content_size))
-        return damaged(t, at, "has a size that cannot be");
+        return vv_table_damaged(t, at, "has a size that cannot be");
     *out = stored;
     return VV_OK;
 }
@@ -77,7 +78,9 @@ int vv_table_verify_content(const struct vv_table *t, vv_slice content, enum vv_
     case VV_ROLE_REFERENCES:
     case VV_ROLE_PROPERTIES: break;
     }
-    return rc < 0 ? vv_table_blame(t, rc) : VV_OK;
+    if (rc < 0)
+        (void)vv_table_blame(t, rc);
+    return rc;
 }
 
 /* Replaces the compressed block by what it holds. */
@@ -90,7 +93,8 @@ static int unpack(struct vv_table *t, struct vv_block **block, const struct vv_s
                        stored->raw_size);
     if (rc < 0) {
         vv_block_unref(raw);
-        return vv_table_blame(t, rc);
+        (void)vv_table_blame(t, rc);
+        return rc;
     }
     vv_block_unref(*block);
     *block = raw;
@@ -101,7 +105,7 @@ int vv_table_read_block(struct vv_table *t, struct vv_handle at, enum vv_role ro
                         struct vv_block **out)
 {
     int rc = vv_table_check_handle(t, at);
-    if (rc < 0)
+    if (rc != VV_OK)
         return rc;
     struct vv_stored stored;
     struct vv_block *block = vv_block_new(t->account, t->number, at.offset, at.size);
@@ -110,14 +114,14 @@ int vv_table_read_block(struct vv_table *t, struct vv_handle at, enum vv_role ro
     if (t->map != NULL)
         memcpy((uint8_t *)block->data, t->map + at.offset, at.size);
     else if ((rc = vv_file_read_whole(t->file, at.offset, (uint8_t *)block->data, at.size)) < 0) {
-        rc = vv_table_blame(t, rc);
+        (void)vv_table_blame(t, rc);
         goto out;
     }
-    if ((rc = vv_stored_open(t, block->data, at, role, &stored)) < 0)
+    if ((rc = vv_stored_open(t, block->data, at, role, &stored)) != VV_OK)
         goto out;
     if (stored.codec == VV_CODEC_NONE)
         block->size_bytes = at.size - VV_TRAILER_SIZE;
-    else if ((rc = unpack(t, &block, &stored)) < 0)
+    else if ((rc = unpack(t, &block, &stored)) != VV_OK)
         goto out;
     if ((rc = vv_table_verify_content(t, (vv_slice){block->data, block->size_bytes}, role)) < 0)
         goto out;
@@ -175,7 +179,7 @@ static int load_footer(struct vv_table *t, const struct vv_table_open_options *o
 {
     uint8_t footer[VV_FOOTER_SIZE];
     int rc = vv_file_size(t->file, &t->size_bytes);
-    if (rc < 0)
+    if (rc != VV_OK)
         return rc;
     if (t->size_bytes < VV_FOOTER_SIZE)
         return refuse(t->number, "is missing: the file is shorter");
@@ -228,7 +232,7 @@ static int load_properties(struct vv_table *t)
 {
     struct vv_block *block = NULL;
     int rc = vv_table_read_block(t, t->properties_at, VV_ROLE_PROPERTIES, &block);
-    if (rc < 0)
+    if (rc != VV_OK)
         return rc;
     struct vv_reader r = vv_reader_of((vv_slice){block->data, block->size_bytes});
     bool bad = false;
@@ -247,7 +251,7 @@ static int load_properties(struct vv_table *t)
     bad = bad || r.bad || (seen & all) != all || t->facts.min_seq > t->facts.max_seq ||
           t->facts.max_seq > VV_SEQ_MAX;
     if (rc == VV_OK && bad)
-        rc = damaged(t, t->properties_at, "has malformed properties");
+        rc = vv_table_damaged(t, t->properties_at, "has malformed properties");
     vv_block_unref(block);
     return rc;
 }
@@ -264,13 +268,13 @@ static int take_partition(struct vv_table *t, uint32_t i, uint32_t blocks_before
     p->blocks = vv_get_u32(value + VV_TOP_BLOCKS);
     p->entries = vv_get_u64(value + VV_TOP_ENTRIES);
     int rc = vv_table_check_handle(t, p->index);
-    if (rc < 0)
+    if (rc != VV_OK)
         return rc;
     if (p->filter.size != 0 && (rc = vv_table_check_handle(t, p->filter)) < 0)
         return rc;
     if (p->blocks == 0 || p->blocks > VV_BLOCK_COUNT_MAX ||
         p->blocks > t->block_count - blocks_before)
-        return damaged(t, t->top_at, "counts more blocks than there are");
+        return vv_table_damaged(t, t->top_at, "counts more blocks than there are");
     return VV_OK;
 }
 
@@ -301,7 +305,7 @@ static int load_heads(struct vv_table *t)
 static int load_top(struct vv_table *t)
 {
     int rc = vv_table_read_block(t, t->top_at, VV_ROLE_TOP, &t->top_block);
-    if (rc < 0)
+    if (rc != VV_OK)
         return rc;
     vv_block_decode(t->top_block->data, &t->top);
     t->partition_count = t->top.count;
@@ -315,7 +319,7 @@ static int load_top(struct vv_table *t)
         blocks += t->partitions[i].blocks;
     }
     if (blocks != t->block_count)
-        return damaged(t, t->top_at, "counts fewer blocks than there are");
+        return vv_table_damaged(t, t->top_at, "counts fewer blocks than there are");
     return load_heads(t);
 }
 

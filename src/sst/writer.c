@@ -610,7 +610,8 @@ static int put_footer(struct vv_table_writer *w, struct handle top, struct handl
         return rc;
     uint8_t footer[VV_FOOTER_SIZE] = {0};
     uint64_t size = here(w) + VV_FOOTER_SIZE;
-    memcpy(footer, VV_TABLE_MAGIC, 8);
+    vv_slice magic = vv_slice_str(VV_TABLE_MAGIC);
+    memcpy(footer, magic.data, magic.size);
     vv_put_u32(footer + VV_FOOTER_VERSION, VV_TABLE_VERSION);
     vv_put_u64(footer + VV_FOOTER_NUMBER, w->number);
     memcpy(footer + VV_FOOTER_UUID, w->uuid, sizeof w->uuid);

@@ -33,11 +33,11 @@ static int check_facts(struct vv_table *table, const struct vv_table_meta *meta)
 {
     struct vv_table_facts facts = {0};
     int rc = vv_table_read_facts(table, &facts);
-    if (rc == VV_OK && (facts.entries != meta->facts.entries ||
-                        facts.tombstones != meta->facts.tombstones ||
-                        facts.max_seq != meta->facts.max_seq ||
-                        !vv_slice_equal(vv_buf_slice(&facts.smallest), vv_table_smallest(meta)) ||
-                        !vv_slice_equal(vv_buf_slice(&facts.largest), vv_table_largest(meta))))
+    if (rc == VV_OK &&
+        (facts.entries != meta->facts.entries || facts.tombstones != meta->facts.tombstones ||
+         facts.max_seq != meta->facts.max_seq ||
+         !vv_slice_equal(vv_buf_slice(&facts.smallest), vv_table_smallest(meta)) ||
+         !vv_slice_equal(vv_buf_slice(&facts.largest), vv_table_largest(meta))))
         rc = vv_fail(VV_CORRUPT, "table %06" PRIu64 " is not what the MANIFEST says it is",
                      meta->number);
     vv_table_facts_deinit(&facts);
@@ -63,8 +63,7 @@ static int check_values(struct vv_value_file *file)
     int rc = vv_values_check(file, &count, &bytes);
     uint64_t wanted = atomic_load(&file->record_count);
     if (rc == VV_OK && atomic_load(&file->sealed) && wanted > 0 && count != wanted)
-        rc = vv_fail(VV_CORRUPT,
-                     "value file %06" PRIu64 " has %" PRIu64 " values, not %" PRIu64,
+        rc = vv_fail(VV_CORRUPT, "value file %06" PRIu64 " has %" PRIu64 " values, not %" PRIu64,
                      file->number, count, wanted);
     return rc;
 }

@@ -13,9 +13,9 @@ struct vv_drop {
     size_t snapshot_count;
     bool last; /* nothing below the outputs can hold an older version of any key here */
 
-    struct vv_buf key;    /* the user key that the entries now belong to */
+    struct vv_buf key; /* the user key that the entries now belong to */
     bool has_key;
-    size_t newer_stripe;  /* of the version that was seen before, of the same key */
+    size_t newer_stripe; /* of the version that was seen before, of the same key */
 };
 
 void vv_drop_deinit(struct vv_drop *drop);

@@ -90,7 +90,6 @@ static int first_view(struct vv_lsm *lsm, struct vv_version *version)
     vv_view_fill_locked(lsm, view, lsm->active, version);
     (void)vv_lsm_swap_view_locked(lsm, view);
     vv_mutex_unlock(&lsm->mu);
-    vv_memtable_unref(lsm->active); /* the view holds it from now on */
     atomic_store(&lsm->debt_bytes, vv_pick_debt(version, &lsm->shape));
     return VV_OK;
 }
@@ -143,19 +142,18 @@ static int open_tree(struct vv_lsm *lsm, vv_seq *seq)
         rc = vv_recover_tidy(lsm, &recovered);
     if (rc < 0 || (rc = first_view(lsm, recovered.version)) < 0)
         goto out;
-    *seq = recovered.replay.seen_seq > lsm->flushed_seq ? recovered.replay.seen_seq
-                                                        : lsm->flushed_seq;
+    *seq =
+        recovered.replay.seen_seq > lsm->flushed_seq ? recovered.replay.seen_seq : lsm->flushed_seq;
 out:
     vv_recovered_deinit(&recovered);
     return rc;
 }
 
-static void free_tree(struct vv_lsm *lsm)
+void vv_lsm_free(struct vv_lsm *lsm)
 {
-    struct vv_view *view = atomic_load(&lsm->view);
-    if (view == NULL)
-        vv_memtable_unref(lsm->active);
-    vv_view_unref(view);
+    vv_lsm_stow_close(lsm);
+    vv_view_unref(atomic_load(&lsm->view));
+    vv_memtable_unref(lsm->active);
     for (size_t i = 0; i < lsm->frozen_count; i++)
         vv_memtable_unref(lsm->frozen[i].memtable);
     vv_epoch_free(lsm->epoch);
@@ -179,8 +177,7 @@ static void close_engine(struct vv_engine *e)
     lsm->closing = true;
     vv_mutex_unlock(&lsm->mu);
     vv_lsm_drop_jobs(lsm);
-    vv_lsm_stow_close(lsm);
-    free_tree(lsm);
+    vv_lsm_free(lsm);
 }
 
 static const struct vv_engine_ops lsm_ops = {
@@ -232,7 +229,7 @@ static const struct vv_engine_ops *choose_ops(const struct vv_lsm_options *optio
     return options->value_log_min == UINT32_MAX ? &without_values : &lsm_ops;
 }
 
-static int open_once(const struct vv_lsm_options *options, struct vv_engine **out, vv_seq *seq)
+int vv_lsm_new(const struct vv_lsm_options *options, struct vv_lsm **out)
 {
     struct vv_lsm *lsm = vv_alloc_zero(sizeof *lsm);
     if (lsm == NULL)
@@ -242,10 +239,18 @@ static int open_once(const struct vv_lsm_options *options, struct vv_engine **ou
     lsm->shape = shape_of(&lsm->options.tuning);
     lsm->base.ops = choose_ops(options);
     init_locks(lsm);
-    int rc = open_tree(lsm, seq);
-    if (rc < 0) {
-        vv_lsm_stow_close(lsm);
-        free_tree(lsm);
+    *out = lsm;
+    return VV_OK;
+}
+
+static int open_once(const struct vv_lsm_options *options, struct vv_engine **out, vv_seq *seq)
+{
+    struct vv_lsm *lsm;
+    int rc = vv_lsm_new(options, &lsm);
+    if (rc < 0)
+        return rc;
+    if ((rc = open_tree(lsm, seq)) < 0) {
+        vv_lsm_free(lsm);
         return rc;
     }
     *out = &lsm->base;
@@ -288,8 +293,7 @@ static int open_beside_writer(const struct vv_lsm_options *options, struct vv_en
 
 int vv_lsm_open(const struct vv_lsm_options *options, struct vv_engine **out, vv_seq *seq)
 {
-    return options->readonly ? open_beside_writer(options, out, seq)
-                             : open_once(options, out, seq);
+    return options->readonly ? open_beside_writer(options, out, seq) : open_once(options, out, seq);
 }
 
 /* ------------------------------------------------------------------------- what a directory holds */

@@ -70,11 +70,10 @@ static int start(struct flush_job *f)
     f->version = vv_lsm_version(lsm);
     if ((rc = vv_pick_flush_splits(f->version, &lsm->shape, &f->splits)) < 0)
         return rc;
-    struct vv_output_options options = {
-        .level = 0,
-        .table_bytes = lsm->options.tuning.table_bytes,
-        .splits = (const vv_slice *)(const void *)f->splits.data,
-        .split_count = f->splits.size / sizeof(vv_slice)};
+    struct vv_output_options options = {.level = 0,
+                                        .table_bytes = lsm->options.tuning.table_bytes,
+                                        .splits = (const vv_slice *)(const void *)f->splits.data,
+                                        .split_count = f->splits.size / sizeof(vv_slice)};
     vv_output_init(&f->output, lsm, &options);
     if ((rc = open_source(f)) < 0)
         return rc;
@@ -118,8 +117,7 @@ static int write_entry(struct flush_job *f, struct vv_entry entry)
 
 static uint64_t written(const struct flush_job *f)
 {
-    return vv_output_size(&f->output) +
-           (f->values != NULL ? vv_value_writer_bytes(f->values) : 0);
+    return vv_output_size(&f->output) + (f->values != NULL ? vv_value_writer_bytes(f->values) : 0);
 }
 
 static int add_value_file(struct flush_job *f, struct vv_value_file **out)

@@ -3,8 +3,6 @@
  */
 #include "lsm/tree.h"
 
-
-
 /* -------------------------------------------------------------------------------------- views */
 
 void vv_view_ref(struct vv_view *view)
@@ -84,8 +82,8 @@ static int snapshot_tables(const struct vv_version *version, struct vv_edit *edi
         const struct vv_run *run = &version->levels[level];
         for (size_t i = 0; i < run->count; i++) {
             const struct vv_table_meta *table = run->tables[i];
-            int rc = vv_edit_add_table(edit, level, table->number, table->created_us,
-                                       &table->facts);
+            int rc =
+                vv_edit_add_table(edit, level, table->number, table->created_us, &table->facts);
             if (rc < 0)
                 return rc;
         }
@@ -135,8 +133,7 @@ int vv_lsm_rewrite_manifest(struct vv_lsm *lsm, const struct vv_version *version
         (rc = snapshot_values(version, &edit)) < 0)
         goto out;
     edit.next_file = atomic_load(&lsm->next_file);
-    rc = vv_manifest_create(lsm->options.env, lsm->options.path, number, &edit, &manifest,
-                            unclear);
+    rc = vv_manifest_create(lsm->options.env, lsm->options.path, number, &edit, &manifest, unclear);
     if (rc < 0) {
         struct vv_path path = vv_path_of(lsm->options.path, VV_NAME_MANIFEST, number);
         if (!*unclear && vv_env_remove(lsm->options.env, path.text) < 0)
@@ -144,8 +141,8 @@ int vv_lsm_rewrite_manifest(struct vv_lsm *lsm, const struct vv_version *version
         goto out;
     }
     if (lsm->manifest != NULL) {
-        struct vv_path old = vv_path_of(lsm->options.path, VV_NAME_MANIFEST,
-                                        vv_manifest_number(lsm->manifest));
+        struct vv_path old =
+            vv_path_of(lsm->options.path, VV_NAME_MANIFEST, vv_manifest_number(lsm->manifest));
         vv_manifest_close(lsm->manifest);
         /* What cannot be removed now, the next open removes. */
         int ignored = vv_env_remove(lsm->options.env, old.text);
@@ -174,8 +171,7 @@ static int record_change(struct vv_lsm *lsm, struct vv_edit *edit, const struct 
 {
     edit->next_file = atomic_load(&lsm->next_file);
     *unclear = false;
-    if (!lsm->manifest_broken &&
-        vv_manifest_bytes(lsm->manifest) <= manifest_limit(lsm, next)) {
+    if (!lsm->manifest_broken && vv_manifest_bytes(lsm->manifest) <= manifest_limit(lsm, next)) {
         int rc = vv_manifest_append(lsm->manifest, edit);
         if (rc == VV_OK)
             return VV_OK;

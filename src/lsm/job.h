@@ -21,8 +21,8 @@ struct vv_job {
     const struct vv_job_ops *ops;
     struct vv_lsm *lsm;
     enum vv_urgency urgency;
-    uint32_t id;      /* never 0; what claimed tables carry */
-    bool running;     /* a thread is in a step; guarded by mu */
+    uint32_t id;  /* never 0; what claimed tables carry */
+    bool running; /* a thread is in a step; guarded by mu */
     bool is_flush;
     bool is_collection;
     struct vv_job *next;

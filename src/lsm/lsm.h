@@ -83,8 +83,4 @@ VV_MUST int vv_lsm_describe(struct vv_engine *e, const char *what, struct vv_buf
 VV_MUST int vv_lsm_repair(const struct vv_lsm_options *options,
                           void (*report)(void *context, const char *line), void *context);
 
-/* Prints any file of a store in readable form, line by line: for `varve inspect`. */
-VV_MUST int vv_lsm_inspect(struct vv_env *env, const char *path,
-                           void (*line)(void *context, const char *text), void *context);
-
 #endif

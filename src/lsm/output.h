@@ -8,8 +8,8 @@
 
 struct vv_output_options {
     int level;
-    bool last;            /* the last level: compressed and filtered for the long run */
-    uint64_t table_bytes; /* aimed-at size */
+    bool last;              /* the last level: compressed and filtered for the long run */
+    uint64_t table_bytes;   /* aimed-at size */
     const vv_slice *splits; /* user keys after which a new table begins; ascending; may be NULL */
     size_t split_count;
 };

@@ -50,10 +50,9 @@ static int check_format(struct state *state, const struct vv_edit *edit)
         return vv_fail(VV_UNSUPPORTED, "the store's engine is \"%.*s\", this is \"lsm\"",
                        (int)edit->engine.size, (const char *)edit->engine.data);
     if (!vv_slice_equal(vv_buf_slice(&edit->comparator), vv_slice_str(vv_order_name(order))))
-        return vv_fail(VV_INVALID,
-                       "the store's keys are ordered by \"%.*s\", it was opened with \"%s\"",
-                       (int)edit->comparator.size, (const char *)edit->comparator.data,
-                       vv_order_name(order));
+        return vv_fail(
+            VV_INVALID, "the store's keys are ordered by \"%.*s\", it was opened with \"%s\"",
+            (int)edit->comparator.size, (const char *)edit->comparator.data, vv_order_name(order));
     memcpy(state->lsm->uuid, edit->uuid, sizeof edit->uuid);
     state->has_format = true;
     return VV_OK;
@@ -69,8 +68,7 @@ static int apply_removals(struct vv_edit *sum, const struct vv_edit *edit)
     }
     for (size_t i = 0; i < edit->value_gone_count; i++) {
         if (!remove_value_file(sum, edit->values_gone[i]))
-            return vv_fail(VV_CORRUPT,
-                           "an edit removes value file %" PRIu64 ", which is not there",
+            return vv_fail(VV_CORRUPT, "an edit removes value file %" PRIu64 ", which is not there",
                            edit->values_gone[i]);
     }
     return VV_OK;
@@ -218,20 +216,26 @@ int vv_recover_next_file(struct vv_lsm *lsm, uint64_t known)
     return rc;
 }
 
-int vv_recover_read(struct vv_lsm *lsm, struct vv_recovered *out)
+int vv_recover_sum(struct vv_lsm *lsm, struct vv_edit *sum)
 {
     struct state state = {.lsm = lsm};
     uint64_t number;
     int rc = vv_manifest_read(lsm->options.env, lsm->options.path, apply_edit, &state, &number);
-    if (rc == VV_NOTFOUND)
-        rc = vv_fail(VV_MISSING, "%s: there is no store", lsm->options.path);
+    *sum = state.sum;
+    return rc == VV_NOTFOUND ? vv_fail(VV_MISSING, "%s: there is no store", lsm->options.path) : rc;
+}
+
+int vv_recover_read(struct vv_lsm *lsm, struct vv_recovered *out)
+{
+    struct vv_edit sum = {0};
+    int rc = vv_recover_sum(lsm, &sum);
     if (rc < 0)
         goto out;
-    lsm->log_number = state.sum.log_number;
-    lsm->flushed_seq = state.sum.flushed_seq;
-    if ((rc = vv_recover_rooms(lsm)) < 0 || (rc = make_version(lsm, &state.sum, &out->version)) < 0)
+    lsm->log_number = sum.log_number;
+    lsm->flushed_seq = sum.flushed_seq;
+    if ((rc = vv_recover_rooms(lsm)) < 0 || (rc = make_version(lsm, &sum, &out->version)) < 0)
         goto out;
-    if ((rc = vv_recover_next_file(lsm, state.sum.next_file)) < 0)
+    if ((rc = vv_recover_next_file(lsm, sum.next_file)) < 0)
         goto out;
     if ((rc = vv_replay_survey(lsm, out->version, &out->replay)) < 0)
         goto out;
@@ -241,7 +245,7 @@ int vv_recover_read(struct vv_lsm *lsm, struct vv_recovered *out)
     rc = vv_replay_insert(lsm, out->version, &out->replay);
     lsm->laid_seq = lsm->found_seq = out->replay.last_seq;
 out:
-    vv_edit_deinit(&state.sum);
+    vv_edit_deinit(&sum);
     return rc;
 }
 
@@ -259,8 +263,7 @@ static int seal_value_files(struct vv_lsm *lsm, const struct vv_version *version
         if (rc < 0)
             return rc;
         uint64_t size = rc == VV_OK ? info.size_bytes : 0;
-        atomic_store(&file->record_bytes,
-                     size > VV_LOG_HEAD_SIZE ? size - VV_LOG_HEAD_SIZE : 0);
+        atomic_store(&file->record_bytes, size > VV_LOG_HEAD_SIZE ? size - VV_LOG_HEAD_SIZE : 0);
         atomic_store(&file->sealed, true);
     }
     return VV_OK;
@@ -284,18 +287,14 @@ static bool wanted(const struct vv_lsm *lsm, const struct vv_version *version,
                 return true;
         }
         return false;
-    case VV_NAME_WAL:
-        return number >= lsm->log_number;
-    case VV_NAME_MANIFEST:
-        return number == vv_manifest_number(lsm->manifest);
-    case VV_NAME_TEMP:
-        return false;
+    case VV_NAME_WAL: return number >= lsm->log_number;
+    case VV_NAME_MANIFEST: return number == vv_manifest_number(lsm->manifest);
+    case VV_NAME_TEMP: return false;
     case VV_NAME_SPARE: /* taken over before */
     case VV_NAME_CURRENT:
     case VV_NAME_LOCK:
     case VV_NAME_DAMAGED:
-    case VV_NAME_OTHER:
-        return true;
+    case VV_NAME_OTHER: return true;
     }
     return true;
 }

@@ -12,8 +12,17 @@ struct vv_recovered {
     struct vv_replay replay;
 };
 
+/* A tree with its options resolved and nothing opened yet. */
+VV_MUST int vv_lsm_new(const struct vv_lsm_options *options, struct vv_lsm **out);
+/* Frees it, with all that was opened; no thread uses it any more. */
+void vv_lsm_free(struct vv_lsm *lsm);
+
 /* Makes the tables and values rooms of the tree, once its UUID is known. */
 VV_MUST int vv_recover_rooms(struct vv_lsm *lsm);
+
+/* What the edits of the MANIFEST add up to: tables, value files and numbers. VV_MISSING when there is
+ * none. `sum` is the caller's also on failure. */
+VV_MUST int vv_recover_sum(struct vv_lsm *lsm, struct vv_edit *sum);
 
 /* Sets the next file number above `known` and above all numbers in the directory. */
 VV_MUST int vv_recover_next_file(struct vv_lsm *lsm, uint64_t known);

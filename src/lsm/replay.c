@@ -33,8 +33,7 @@ static int add_log(struct vv_lsm *lsm, struct vv_replay *replay, uint64_t number
     if (logs == NULL)
         return VV_NOMEM;
     replay->logs = logs;
-    logs[replay->count++] = (struct vv_replay_log){.number = number,
-                                                   .size_bytes = info.size_bytes};
+    logs[replay->count++] = (struct vv_replay_log){.number = number, .size_bytes = info.size_bytes};
     return VV_OK;
 }
 
@@ -103,8 +102,8 @@ static int open_reader(struct vv_lsm *lsm, uint64_t number, bool later_prev_sync
     return rc == VV_NOTFOUND ? vv_fail(VV_CORRUPT, "%s: the log is missing", path.text) : rc;
 }
 
-static int survey_record(struct vv_replay_log *log, const struct vv_record *record,
-                         uint64_t offset, struct unproved *unproved)
+static int survey_record(struct vv_replay_log *log, const struct vv_record *record, uint64_t offset,
+                         struct unproved *unproved)
 {
     int rc = vv_batch_verify(record->body, record->aux);
     if (rc < 0)
@@ -170,8 +169,8 @@ static int survey_log(struct vv_lsm *lsm, const struct vv_version *version,
     while ((rc = vv_log_read(reader, &record, &offset)) == VV_OK) {
         if (record.type == VV_RECORD_BATCH &&
             (rc = survey_record(log, &record, offset, &unproved)) < 0) {
-            rc = vv_fail_in(rc, "%s/%06" PRIu64 ".wal at %" PRIu64, lsm->options.path,
-                            log->number, offset);
+            rc = vv_fail_in(rc, "%s/%06" PRIu64 ".wal at %" PRIu64, lsm->options.path, log->number,
+                            offset);
             break;
         }
     }
@@ -206,8 +205,8 @@ static int decide(struct vv_lsm *lsm, struct vv_replay *replay)
         if (!hole && log->prev_seq > last && (log->prev_synced || i == 0))
             return vv_fail(VV_CORRUPT,
                            "%s/%06" PRIu64 ".wal continues after sequence %" PRIu64
-                           ", but what is before it ends at %" PRIu64, lsm->options.path,
-                           log->number, log->prev_seq, last);
+                           ", but what is before it ends at %" PRIu64,
+                           lsm->options.path, log->number, log->prev_seq, last);
         hole = hole || log->prev_seq > last;
         log->counts = !hole;
         if (hole)

@@ -11,14 +11,14 @@
 struct vv_replay_log {
     uint64_t number;
     uint64_t size_bytes;
-    bool headless; /* power failed before its header was written: as if it were not there */
+    bool headless;    /* power failed before its header was written: as if it were not there */
     bool prev_synced; /* its first record says that all before it is safe */
     vv_seq prev_seq;
-    vv_seq last_seq;   /* of its valid prefix; 0 if it has no record */
-    vv_seq seen_seq;   /* of any record that verifies */
-    uint64_t end;      /* where the valid prefix ends, bytes */
-    bool cut;          /* something stands behind it that must not be read again */
-    bool counts;       /* false: a hole lies in front of it */
+    vv_seq last_seq; /* of its valid prefix; 0 if it has no record */
+    vv_seq seen_seq; /* of any record that verifies */
+    uint64_t end;    /* where the valid prefix ends, bytes */
+    bool cut;        /* something stands behind it that must not be read again */
+    bool counts;     /* false: a hole lies in front of it */
 };
 
 struct vv_replay {

@@ -111,9 +111,9 @@ static int pick_manual_locked(struct vv_lsm *lsm, const struct vv_version *versi
             at = &manual->next;
             continue;
         }
-        int rc = vv_pick_range(version, &lsm->shape, bound_of(manual->has_from, &manual->from),
-                               bound_of(manual->has_to, &manual->to), manual->before, plan,
-                               &blocked);
+        int rc =
+            vv_pick_range(version, &lsm->shape, bound_of(manual->has_from, &manual->from),
+                          bound_of(manual->has_to, &manual->to), manual->before, plan, &blocked);
         if (rc < 0 || plan->reason != VV_PLAN_NONE)
             return rc;
         if (blocked)
@@ -298,8 +298,8 @@ int vv_lsm_tend(struct vv_engine *e, enum vv_tended *out)
     if (lsm->options.readonly)
         return VV_OK;
     vv_mutex_lock(&lsm->mu);
-    bool resting = lsm->closing || (lsm->trouble < 0 &&
-                                    vv_env_now_us(lsm->options.env) < lsm->retry_us);
+    bool resting =
+        lsm->closing || (lsm->trouble < 0 && vv_env_now_us(lsm->options.env) < lsm->retry_us);
     int rc = resting ? VV_NOTFOUND : next_job_locked(lsm, &job);
     vv_mutex_unlock(&lsm->mu);
     if (rc == VV_OK) {

@@ -55,8 +55,8 @@ struct vv_frozen {
 struct vv_stow {
     struct vv_value_writer *writer;
     struct vv_value_file *file;
-    uint32_t in_flight;      /* references given out, not yet in a memtable */
-    uint64_t last_memtable;  /* the newest memtable that has a reference into it */
+    uint32_t in_flight;     /* references given out, not yet in a memtable */
+    uint64_t last_memtable; /* the newest memtable that has a reference into it */
     struct vv_stow *next;
 };
 
@@ -92,13 +92,13 @@ struct vv_lsm {
 
     struct vv_mutex write_mu; /* append, publish and freeze; protects all below; rank 38 */
     struct vv_memtable *active;
-    uint64_t active_log;    /* the first log that holds entries of the active memtable */
+    uint64_t active_log; /* the first log that holds entries of the active memtable */
     uint64_t active_id;
-    uint64_t newest_log;    /* the one being appended to */
-    vv_seq laid_seq;        /* highest sequence that was appended */
-    size_t pending_bytes;   /* appended and not yet published: the memtable has room for it */
+    uint64_t newest_log;  /* the one being appended to */
+    vv_seq laid_seq;      /* highest sequence that was appended */
+    size_t pending_bytes; /* appended and not yet published: the memtable has room for it */
     size_t pending_count;
-    vv_seq found_seq;       /* highest sequence that was published */
+    vv_seq found_seq; /* highest sequence that was published */
     struct vv_pace pace;
 
     struct vv_mutex sync_mu; /* one sync or seal at a time; rank 34 */
@@ -113,7 +113,7 @@ struct vv_lsm {
     uint64_t log_number; /* as the MANIFEST has it */
     vv_seq flushed_seq;
 
-    struct vv_mutex mu; /* protects all below; rank 50 */
+    struct vv_mutex mu;                     /* protects all below; rank 50 */
     struct vv_frozen frozen[VV_FROZEN_MAX]; /* oldest first */
     size_t frozen_count;
     struct vv_job *jobs; /* all that were started and are not finished */
@@ -131,7 +131,7 @@ struct vv_lsm {
 
     _Atomic(uint64_t) write_clock; /* moves with each write: for telling whether anybody writes */
     _Atomic(uint32_t) frozen_hint; /* non-zero while memtables wait to be flushed */
-    _Atomic(uint64_t) flushed_id;    /* memtables up to this one are flushed */
+    _Atomic(uint64_t) flushed_id;  /* memtables up to this one are flushed */
     /* Recent speeds, bytes a second, smoothed; relaxed, they only guide. */
     _Atomic(uint64_t) merge_rate, flush_rate;
 };
@@ -140,7 +140,7 @@ struct vv_lsm {
 struct vv_manual {
     uint64_t ticket;
     uint64_t memtable; /* to be flushed first */
-    uint64_t before; /* tables made before this file number are to be rewritten */
+    uint64_t before;   /* tables made before this file number are to be rewritten */
     bool has_from, has_to;
     struct vv_buf from, to;
     struct vv_manual *next;

@@ -364,3 +364,28 @@ int vv_values_check(struct vv_value_file *file, uint64_t *count, uint64_t *bytes
     vv_log_reader_close(reader);
     return rc < 0 ? rc : VV_OK;
 }
+
+int vv_values_read_serves(struct vv_values *values, uint64_t number, struct vv_buf *out)
+{
+    struct vv_path path = vv_path_of(values->options.dir, VV_NAME_VALUES, number);
+    struct vv_log_expect expect = {
+        .kind = VV_LOG_VALUES, .number = number, .uuid = values->options.uuid};
+    struct vv_log_reader *reader = NULL;
+    struct vv_record record;
+    uint64_t offset;
+    uint64_t last = 0;
+    int rc = vv_log_reader_open(values->options.env, path.text, &expect, &reader);
+    while (rc == VV_OK && (rc = vv_log_read(reader, &record, &offset)) == VV_OK) {
+        if (record.type != VV_RECORD_SEAL || record.body.size < VV_SEAL_TRAILER_SIZE)
+            continue;
+        size_t count = (record.body.size - VV_SEAL_TRAILER_SIZE) / VV_MAP_ENTRY_SIZE;
+        for (size_t i = 0; rc == VV_OK && i < count; i++) {
+            uint64_t file = vv_get_u32(record.body.data + i * VV_MAP_ENTRY_SIZE);
+            if (file != last)
+                rc = vv_buf_append(out, &file, sizeof file);
+            last = file;
+        }
+    }
+    vv_log_reader_close(reader);
+    return rc < 0 ? rc : VV_OK;
+}

@@ -63,6 +63,10 @@ VV_MUST int vv_values_size(struct vv_value_file *file, uint64_t *out);
 /* Reads and verifies every record; gives the number and bytes of the value records. */
 VV_MUST int vv_values_check(struct vv_value_file *file, uint64_t *count, uint64_t *bytes);
 
+/* The numbers (uint64_t) of the files that a value file serves, from its own map: for repair. Nothing
+ * is appended for a file without a map: it serves itself. */
+VV_MUST int vv_values_read_serves(struct vv_values *values, uint64_t number, struct vv_buf *out);
+
 /* The size of a record in the value log. */
 uint64_t vv_value_record_size(size_t key_size, size_t value_size);
 

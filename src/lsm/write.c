@@ -41,10 +41,10 @@ static bool frozen_room(struct vv_lsm *lsm)
 static void pace_input(struct vv_lsm *lsm, struct vv_pace_input *in)
 {
     const struct vv_lsm_tuning *tuning = &lsm->options.tuning;
-    uint64_t flushed = atomic_load_explicit(&lsm->counters.flush_bytes_written,
-                                            memory_order_relaxed);
-    uint64_t merged = atomic_load_explicit(&lsm->counters.compaction_bytes_written,
-                                           memory_order_relaxed);
+    uint64_t flushed =
+        atomic_load_explicit(&lsm->counters.flush_bytes_written, memory_order_relaxed);
+    uint64_t merged =
+        atomic_load_explicit(&lsm->counters.compaction_bytes_written, memory_order_relaxed);
     *in = (struct vv_pace_input){
         .now_us = vv_env_now_us(lsm->options.env),
         .debt_bytes = atomic_load_explicit(&lsm->debt_bytes, memory_order_relaxed),
@@ -104,8 +104,8 @@ static void push_frozen(struct vv_lsm *lsm, struct vv_memtable *next, struct vv_
 {
     vv_mutex_lock(&lsm->mu);
     vv_assert(lsm->frozen_count < VV_FROZEN_MAX);
-    lsm->frozen[lsm->frozen_count++] = (struct vv_frozen){
-        lsm->active, lsm->active_log, lsm->active_id, lsm->found_seq};
+    lsm->frozen[lsm->frozen_count++] =
+        (struct vv_frozen){lsm->active, lsm->active_log, lsm->active_id, lsm->found_seq};
     atomic_store_explicit(&lsm->frozen_hint, 1, memory_order_relaxed);
     struct vv_version *version = atomic_load(&lsm->view)->version;
     vv_view_fill_locked(lsm, view, next, version);

@@ -138,12 +138,17 @@ VV_MUST int vv_table_get(struct vv_table *t, vv_slice key, uint64_t hash, vv_seq
                          struct vv_table_hit *out);
 
 enum vv_table_read_mode {
-    VV_TABLE_READ_CACHED, /* through the cache */
-    VV_TABLE_READ_SCAN,   /* reads ahead, does not fill the cache: for merges and whole scans */
+    VV_TABLE_READ_CACHED,  /* through the cache */
+    VV_TABLE_READ_SCAN,    /* reads ahead, does not fill the cache: for merges and whole scans */
+    VV_TABLE_READ_SALVAGE, /* as SCAN, and blocks that fail to verify are left out when moving
+                            * forward: for repair */
 };
 
 /* An iterator over the table; it holds a reference. */
 VV_MUST int vv_table_iter(struct vv_table *t, enum vv_table_read_mode mode, struct vv_iter **out);
+
+/* How many blocks an iterator of mode SALVAGE has left out so far. */
+uint64_t vv_table_iter_damages(const struct vv_iter *it);
 
 /* Calls `visit` for each value reference of the table into value file `file`, with the offset (in
  * units of 8) of the record, ascending. */

@@ -12,6 +12,7 @@ struct table_iter {
     struct vv_iter base;
     struct vv_table *table;
     enum vv_table_read_mode mode;
+    uint64_t damages; /* blocks left out in mode SALVAGE */
 
     uint32_t slot; /* in `data` */
     struct vv_open_block data;
@@ -153,7 +154,7 @@ static int fill_data(struct table_iter *it)
 {
     struct vv_index_entry entry = vv_index_entry_of(it->index, it->index_slot);
     bool is_in_place = it->table->map != NULL && (entry.flags & VV_INDEX_RAW) != 0;
-    if (it->mode == VV_TABLE_READ_SCAN && !is_in_place)
+    if (it->mode != VV_TABLE_READ_CACHED && !is_in_place)
         return scan_data(it, entry.at);
     return vv_table_open_data(it->table, it->partition, it->index, it->index_slot, &it->data);
 }
@@ -206,14 +207,39 @@ static int go_nowhere(struct table_iter *it, int rc)
     return rc;
 }
 
+/* Whether damage is to be left out and the next place tried. */
+static bool passes_over(struct table_iter *it, int rc)
+{
+    if (it->mode != VV_TABLE_READ_SALVAGE || (rc != VV_CORRUPT && rc != VV_UNSUPPORTED))
+        return false;
+    it->damages++;
+    return true;
+}
+
+/* The first entry at or behind a block of the present partition, or behind the partition. */
+static int show_first_from(struct table_iter *it, uint32_t index_slot)
+{
+    int rc = VV_OK;
+    for (; index_slot < it->index->count; index_slot++) {
+        rc = enter_block(it, index_slot);
+        if (rc == VV_OK)
+            return show(it, 0);
+        if (!passes_over(it, rc))
+            return go_nowhere(it, rc);
+    }
+    return VV_END;
+}
+
 static int show_first_of(struct table_iter *it, uint32_t partition)
 {
-    if (partition >= it->table->partition_count)
-        return go_nowhere(it, VV_OK);
-    int rc = enter_partition(it, partition);
-    if (rc == VV_OK)
-        rc = enter_block(it, 0);
-    return rc == VV_OK ? show(it, 0) : go_nowhere(it, rc);
+    for (; partition < it->table->partition_count; partition++) {
+        int rc = enter_partition(it, partition);
+        if (rc == VV_OK && (rc = show_first_from(it, 0)) != VV_END)
+            return rc;
+        if (rc < 0 && !passes_over(it, rc))
+            return go_nowhere(it, rc);
+    }
+    return go_nowhere(it, VV_OK);
 }
 
 static int show_last_of(struct table_iter *it, uint32_t partition)
@@ -237,10 +263,8 @@ static int iter_last(struct vv_iter *base)
 
 static int next_block(struct table_iter *it)
 {
-    if (it->index_slot + 1 == it->index->count)
-        return show_first_of(it, it->partition + 1);
-    int rc = enter_block(it, it->index_slot + 1);
-    return rc == VV_OK ? show(it, 0) : go_nowhere(it, rc);
+    int rc = show_first_from(it, it->index_slot + 1);
+    return rc == VV_END ? show_first_of(it, it->partition + 1) : rc;
 }
 
 static int prev_block(struct table_iter *it)
@@ -344,4 +368,9 @@ int vv_table_iter(struct vv_table *t, enum vv_table_read_mode mode, struct vv_it
     it->partition = t->partition_count;
     *out = &it->base;
     return VV_OK;
+}
+
+uint64_t vv_table_iter_damages(const struct vv_iter *base)
+{
+    return ((const struct table_iter *)(const void *)base)->damages;
 }

@@ -1,0 +1,527 @@
+/*
+ * Repair: everything that verifies is read out of the tables and logs, in one merge by key and
+ * sequence, and written into new tables of the last level. That costs a copy of the store, and is
+ * right whatever is missing: it relies on no level, no order of files and no log being whole.
+ *
+ * With a MANIFEST only its tables are read. Without one, all tables of the directory are: what a
+ * merge had replaced and not yet removed is read too, and says the same.
+ *
+ * A key whose newest version is damaged is lost: an older version does not take its place where
+ * the newer one is known. Where a whole block is damaged, nobody knows which keys it had, and what
+ * older versions there are come to light. The report says so.
+ */
+#include "lsm/drop.h"
+#include "lsm/job.h"
+#include "lsm/merge.h"
+#include "lsm/output.h"
+#include "lsm/recover.h"
+
+#include "kv/batch.h"
+#include "log/log.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+struct repair {
+    struct vv_lsm *lsm;
+    void (*report)(void *context, const char *line);
+    void *context;
+    bool has_manifest;
+    struct vv_edit sum;
+
+    struct vv_buf names;
+    struct vv_buf tables;       /* of struct vv_table *: what could be opened */
+    struct vv_buf damaged;      /* of uint64_t: tables to set aside */
+    struct vv_buf iters;        /* of struct vv_iter * */
+    struct vv_version *version; /* of value files alone */
+    struct vv_memtable *logs;
+    vv_seq last_seq;
+    uint64_t kept, lost_values;
+};
+
+static void say(struct repair *r, const char *line)
+{
+    if (r->report != NULL)
+        r->report(r->context, line);
+}
+
+/* Tells a failure as a loss. Only damage is survivable. */
+static int absorb(struct repair *r, int rc)
+{
+    if (rc != VV_CORRUPT && rc != VV_UNSUPPORTED)
+        return rc < 0 ? rc : VV_OK;
+    say(r, vv_error_story());
+    return VV_OK;
+}
+
+static int list_of(struct repair *r, enum vv_name_kind wanted, struct vv_buf *numbers)
+{
+    for (size_t at = 0; at < r->names.size;) {
+        const char *name = (const char *)r->names.data + at;
+        uint64_t number;
+        at += strlen(name) + 1;
+        if (vv_name_parse(name, &number) != wanted)
+            continue;
+        int rc = vv_buf_append(numbers, &number, sizeof number);
+        if (rc < 0)
+            return rc;
+    }
+    return VV_OK;
+}
+
+/* ---------------------------------------------------------------------------------- what there is */
+
+/* Any log's header tells whose files these are. */
+static int find_uuid(struct repair *r)
+{
+    struct vv_lsm *lsm = r->lsm;
+    static const enum vv_name_kind kinds[] = {VV_NAME_MANIFEST, VV_NAME_WAL, VV_NAME_VALUES};
+    for (size_t k = 0; k < 3; k++) {
+        struct vv_buf numbers = VV_BUF_INIT;
+        int rc = list_of(r, kinds[k], &numbers);
+        for (size_t i = 0; rc == VV_OK && i < numbers.size / sizeof(uint64_t); i++) {
+            struct vv_log_expect any = {0};
+            struct vv_log_reader *reader = NULL;
+            uint64_t number;
+            memcpy(&number, numbers.data + i * sizeof number, sizeof number);
+            struct vv_path path = vv_path_of(lsm->options.path, kinds[k], number);
+            if (vv_log_reader_open(lsm->options.env, path.text, &any, &reader) == VV_OK) {
+                memcpy(lsm->uuid, vv_log_reader_head(reader)->uuid, sizeof lsm->uuid);
+                vv_log_reader_close(reader);
+                vv_buf_deinit(&numbers);
+                return VV_OK;
+            }
+        }
+        vv_buf_deinit(&numbers);
+        if (rc < 0)
+            return rc;
+    }
+    return vv_fail(VV_CORRUPT, "%s: no file says which store this was", lsm->options.path);
+}
+
+static int read_manifest(struct repair *r)
+{
+    struct vv_lsm *lsm = r->lsm;
+    int rc = vv_recover_sum(lsm, &r->sum);
+    r->has_manifest = rc == VV_OK;
+    if (rc == VV_OK) {
+        r->last_seq = lsm->flushed_seq = r->sum.flushed_seq;
+        lsm->log_number = r->sum.log_number;
+        return vv_recover_next_file(lsm, r->sum.next_file);
+    }
+    if (rc != VV_CORRUPT && rc != VV_MISSING)
+        return rc;
+    say(r, vv_error_story());
+    say(r, "without a MANIFEST, all tables and logs of the directory are taken");
+    vv_edit_deinit(&r->sum);
+    if ((rc = find_uuid(r)) < 0)
+        return rc;
+    return vv_recover_next_file(lsm, 1);
+}
+
+static bool in_manifest(const struct repair *r, uint64_t number)
+{
+    if (!r->has_manifest)
+        return true;
+    for (size_t i = 0; i < r->sum.table_count; i++) {
+        if (r->sum.tables[i].number == number)
+            return true;
+    }
+    return false;
+}
+
+static int open_table(struct repair *r, uint64_t number)
+{
+    struct vv_lsm *lsm = r->lsm;
+    struct vv_path path = vv_path_of(lsm->options.path, VV_NAME_TABLE, number);
+    struct vv_table_open_options options = {.order = lsm->options.order,
+                                            .account = lsm->options.account,
+                                            .number = number,
+                                            .uuid = lsm->uuid};
+    struct vv_table *table = NULL;
+    struct vv_table_facts facts = {0};
+    int rc = vv_table_open(lsm->options.env, path.text, &options, &table);
+    if (rc == VV_OK && (rc = vv_table_read_facts(table, &facts)) == VV_OK) {
+        if (facts.max_seq > r->last_seq)
+            r->last_seq = facts.max_seq;
+        if ((rc = vv_buf_append(&r->tables, &table, sizeof table)) == VV_OK)
+            table = NULL;
+    }
+    vv_table_facts_deinit(&facts);
+    vv_table_unref(table);
+    if (rc < 0) {
+        int noted = vv_buf_append(&r->damaged, &number, sizeof number);
+        return noted < 0 ? noted : absorb(r, rc);
+    }
+    return VV_OK;
+}
+
+static int open_tables(struct repair *r)
+{
+    struct vv_buf numbers = VV_BUF_INIT;
+    int rc = list_of(r, VV_NAME_TABLE, &numbers);
+    for (size_t i = 0; rc == VV_OK && i < numbers.size / sizeof(uint64_t); i++) {
+        uint64_t number;
+        memcpy(&number, numbers.data + i * sizeof number, sizeof number);
+        if (in_manifest(r, number))
+            rc = open_table(r, number);
+    }
+    for (size_t i = 0; rc == VV_OK && i < r->sum.table_count; i++) {
+        char line[128];
+        struct vv_path path =
+            vv_path_of(r->lsm->options.path, VV_NAME_TABLE, r->sum.tables[i].number);
+        struct vv_path_info info;
+        if ((rc = vv_env_info(r->lsm->options.env, path.text, &info)) == VV_NOTFOUND) {
+            (void)snprintf(line, sizeof line,
+                           "table %06" PRIu64 " is missing with %" PRIu64 " entries",
+                           r->sum.tables[i].number, r->sum.tables[i].facts.entries);
+            say(r, line);
+            rc = VV_OK;
+        }
+    }
+    vv_buf_deinit(&numbers);
+    return rc;
+}
+
+/* ------------------------------------------------------------------------------------ value files */
+
+static const struct vv_edit_value_file *known_value_file(const struct repair *r, uint64_t number)
+{
+    for (size_t i = 0; i < r->sum.value_count; i++) {
+        if (r->sum.values[i].number == number)
+            return &r->sum.values[i];
+    }
+    return NULL;
+}
+
+static int add_value_file(struct repair *r, uint64_t number, struct vv_buf *files)
+{
+    struct vv_lsm *lsm = r->lsm;
+    const struct vv_edit_value_file *known = known_value_file(r, number);
+    struct vv_buf serves = VV_BUF_INIT;
+    struct vv_value_file *file = NULL;
+    struct vv_path path = vv_path_of(lsm->options.path, VV_NAME_VALUES, number);
+    struct vv_path_info info = {.size_bytes = 0};
+    int rc = vv_env_info(lsm->options.env, path.text, &info);
+    if (rc == VV_OK && r->has_manifest && known == NULL)
+        goto out; /* an orphan */
+    if (rc == VV_OK && known != NULL)
+        rc = vv_buf_append(&serves, known->serves, known->serve_count * sizeof(uint64_t));
+    else if (rc == VV_OK)
+        rc = absorb(r, vv_values_read_serves(lsm->values, number, &serves));
+    if (rc == VV_OK)
+        rc = vv_value_file_new(lsm->values, number, (const uint64_t *)(const void *)serves.data,
+                               serves.size / sizeof(uint64_t), &file);
+    if (rc == VV_OK) {
+        atomic_store(&file->sealed, true);
+        atomic_store(&file->record_bytes,
+                     info.size_bytes > VV_LOG_HEAD_SIZE ? info.size_bytes - VV_LOG_HEAD_SIZE : 0);
+        if ((rc = vv_buf_append(files, &file, sizeof file)) < 0)
+            vv_value_file_unref(file);
+    }
+out:
+    vv_buf_deinit(&serves);
+    return rc == VV_NOTFOUND ? VV_OK : rc;
+}
+
+static int find_values(struct repair *r)
+{
+    struct vv_buf numbers = VV_BUF_INIT;
+    struct vv_buf files = VV_BUF_INIT;
+    struct vv_version *empty = NULL;
+    int rc = list_of(r, VV_NAME_VALUES, &numbers);
+    for (size_t i = 0; rc == VV_OK && i < numbers.size / sizeof(uint64_t); i++) {
+        uint64_t number;
+        memcpy(&number, numbers.data + i * sizeof number, sizeof number);
+        rc = add_value_file(r, number, &files);
+    }
+    struct vv_value_file **list = (struct vv_value_file **)(void *)files.data;
+    size_t count = files.size / sizeof(struct vv_value_file *);
+    if (rc == VV_OK && (rc = vv_version_new(r->lsm->options.order, &empty)) == VV_OK) {
+        struct vv_version_change change = {.value_adds = list, .value_add_count = count};
+        rc = vv_version_apply(empty, &change, &r->version);
+    }
+    while (count > 0)
+        vv_value_file_unref(list[--count]);
+    vv_version_unref(empty);
+    vv_buf_deinit(&files);
+    vv_buf_deinit(&numbers);
+    return rc;
+}
+
+/* -------------------------------------------------------------------------------------------- logs */
+
+static int insert_batch(struct repair *r, const struct vv_record *record)
+{
+    struct vv_reader in = vv_reader_of(record->body);
+    struct vv_entry entry = {.seq = record->seq};
+    int rc = vv_batch_verify(record->body, record->aux);
+    if (rc < 0)
+        return absorb(r, rc);
+    while ((rc = vv_batch_next(&in, &entry)) == VV_OK) {
+        if ((rc = vv_memtable_insert(r->logs, &entry)) < 0)
+            return rc;
+        entry.seq++;
+    }
+    if (rc == VV_END && record->seq + record->aux - 1 > r->last_seq)
+        r->last_seq = record->seq + record->aux - 1;
+    return rc == VV_END ? VV_OK : rc;
+}
+
+/* Records that are in tables already come out of the merge once: same key, same sequence. */
+static int read_log(struct repair *r, uint64_t number, vv_seq *last)
+{
+    struct vv_path path = vv_path_of(r->lsm->options.path, VV_NAME_WAL, number);
+    struct vv_log_expect expect = {.kind = VV_LOG_WAL, .number = number, .uuid = r->lsm->uuid};
+    struct vv_log_reader *reader = NULL;
+    struct vv_record record;
+    uint64_t offset;
+    int rc = vv_log_reader_open(r->lsm->options.env, path.text, &expect, &reader);
+    if (rc != VV_OK)
+        return absorb(r, rc);
+    for (;;) {
+        rc = vv_log_read(reader, &record, &offset);
+        if (rc == VV_CORRUPT) {
+            say(r, vv_error_story());
+            rc = vv_log_reader_skip(reader);
+            if (rc == VV_OK)
+                continue;
+        }
+        if (rc != VV_OK)
+            break;
+        /* The memtable takes sequences in ascending order. */
+        if (record.type == VV_RECORD_BATCH && record.seq > *last) {
+            if ((rc = insert_batch(r, &record)) < 0)
+                break;
+            *last = record.seq + record.aux - 1;
+        }
+    }
+    vv_log_reader_close(reader);
+    return rc < 0 ? rc : VV_OK;
+}
+
+static int number_cmp(const void *a, const void *b)
+{
+    const uint64_t *x = a;
+    const uint64_t *y = b;
+    return (*x > *y) - (*x < *y);
+}
+
+static int read_logs(struct repair *r)
+{
+    struct vv_buf numbers = VV_BUF_INIT;
+    vv_seq last = 0;
+    int rc = vv_memtable_new(r->lsm->options.order, r->lsm->options.account, &r->logs);
+    if (rc == VV_OK)
+        rc = list_of(r, VV_NAME_WAL, &numbers);
+    uint64_t *list = (uint64_t *)(void *)numbers.data;
+    size_t count = numbers.size / sizeof list[0];
+    if (rc == VV_OK && count > 0)
+        qsort(list, count, sizeof list[0], number_cmp);
+    for (size_t i = 0; rc == VV_OK && i < count; i++) {
+        if (!r->has_manifest || list[i] >= r->lsm->log_number)
+            rc = read_log(r, list[i], &last);
+    }
+    vv_buf_deinit(&numbers);
+    return rc;
+}
+
+/* ------------------------------------------------------------------------------------- rewriting */
+
+static int open_merge(struct repair *r, struct vv_iter **out)
+{
+    size_t count = r->tables.size / sizeof(struct vv_table *);
+    size_t made = 0;
+    struct vv_iter **sources = vv_alloc((count + 1) * sizeof sources[0]);
+    if (sources == NULL)
+        return VV_NOMEM;
+    int rc = vv_memtable_iter(r->logs, &sources[made]);
+    made += rc == VV_OK ? 1 : 0;
+    for (size_t i = 0; rc == VV_OK && i < count; i++) {
+        struct vv_table *table;
+        memcpy(&table, r->tables.data + i * sizeof table, sizeof table);
+        rc = vv_table_iter(table, VV_TABLE_READ_SALVAGE, &sources[made]);
+        if (rc == VV_OK && (rc = vv_buf_append(&r->iters, &sources[made], sizeof sources[0])) < 0)
+            vv_iter_close(sources[made]);
+        made += rc == VV_OK ? 1 : 0;
+    }
+    if (rc == VV_OK) {
+        rc = vv_merge_iter(r->lsm->options.order, sources, made, out);
+    } else {
+        while (made > 0)
+            vv_iter_close(sources[--made]);
+    }
+    vv_free(sources);
+    return rc;
+}
+
+/* VV_OK when the entry's value is whole (or stands in the entry), VV_NOTFOUND when it is lost. */
+static int probe(struct repair *r, const struct vv_entry *entry, uint64_t *value_bytes)
+{
+    struct vv_ref ref;
+    *value_bytes = entry->value.size;
+    if (entry->kind != VV_KIND_REF)
+        return VV_OK;
+    struct vv_value_file *file = NULL;
+    if (vv_ref_decode(entry->value, &ref)) {
+        *value_bytes = ref.size_bytes;
+        file = vv_version_value_file(r->version, ref.file);
+    }
+    int rc = file == NULL ? vv_fail(VV_CORRUPT, "a value lies in a file that is missing")
+                          : vv_values_probe(file, ref, entry->key);
+    if (rc != VV_CORRUPT)
+        return rc;
+    r->lost_values++;
+    say(r, vv_error_story());
+    return VV_NOTFOUND;
+}
+
+static int copy_entry(struct repair *r, struct vv_drop *drop, struct vv_output *output,
+                      struct vv_entry entry)
+{
+    uint64_t value_bytes;
+    int rc = vv_drop_judge(drop, &entry);
+    if (rc < 0 || rc == VV_DROP)
+        return rc < 0 ? rc : VV_OK;
+    if ((rc = probe(r, &entry, &value_bytes)) != VV_OK)
+        return rc < 0 ? rc : VV_OK;
+    entry.seq = 0;
+    r->kept++;
+    return vv_output_add(output, &entry, value_bytes);
+}
+
+static int install(struct repair *r, struct vv_output *output, bool *unclear)
+{
+    struct vv_lsm *lsm = r->lsm;
+    struct vv_version *next = NULL;
+    size_t count = 0;
+    struct vv_table_add *adds = vv_alloc((output->made.table_count + 1) * sizeof adds[0]);
+    if (adds == NULL)
+        return VV_NOMEM;
+    int rc = vv_output_metas(output, adds);
+    if (rc == VV_OK) {
+        count = output->made.table_count;
+        struct vv_version_change change = {.adds = adds, .add_count = count};
+        rc = vv_version_apply(r->version, &change, &next);
+    }
+    if (rc == VV_OK) {
+        lsm->flushed_seq = r->last_seq;
+        lsm->log_number = atomic_load(&lsm->next_file);
+        rc = vv_lsm_rewrite_manifest(lsm, next, unclear);
+    }
+    vv_version_unref(next);
+    while (count > 0)
+        vv_table_meta_unref(adds[--count].table);
+    vv_free(adds);
+    return rc;
+}
+
+static int rewrite(struct repair *r)
+{
+    struct vv_lsm *lsm = r->lsm;
+    vv_seq now = VV_SEQ_MAX;
+    struct vv_drop drop = {.snapshots = &now, .snapshot_count = 1, .last = true};
+    struct vv_output_options options = {
+        .level = VV_LEVELS - 1, .last = true, .table_bytes = lsm->shape.table_bytes};
+    struct vv_output output;
+    struct vv_iter *merge = NULL;
+    bool unclear = false;
+    vv_output_init(&output, lsm, &options);
+    int rc = open_merge(r, &merge);
+    if (rc == VV_OK)
+        rc = vv_iter_first(merge);
+    while (rc == VV_OK && merge->valid) {
+        if ((rc = copy_entry(r, &drop, &output, merge->at)) == VV_OK)
+            rc = vv_iter_next(merge);
+    }
+    for (size_t i = 0; rc == VV_OK && i < r->iters.size / sizeof(struct vv_iter *); i++) {
+        struct vv_iter *it;
+        memcpy(&it, r->iters.data + i * sizeof it, sizeof it);
+        if (vv_table_iter_damages(it) > 0) {
+            struct vv_table *table;
+            memcpy(&table, r->tables.data + i * sizeof table, sizeof table);
+            uint64_t number = vv_table_number(table);
+            char line[128];
+            (void)snprintf(line, sizeof line,
+                           "table %06" PRIu64 ": %" PRIu64 " damaged blocks lost", number,
+                           vv_table_iter_damages(it));
+            say(r, line);
+            rc = vv_buf_append(&r->damaged, &number, sizeof number);
+        }
+    }
+    if (rc == VV_OK)
+        rc = vv_output_finish(&output);
+    if (rc == VV_OK)
+        rc = install(r, &output, &unclear);
+    vv_iter_close(merge);
+    vv_drop_deinit(&drop);
+    vv_output_deinit(&output, rc == VV_OK || unclear ? VV_OUTPUT_KEEP : VV_OUTPUT_DISCARD);
+    return rc;
+}
+
+/* Damaged tables are kept under another name, for whoever knows more. The rest of the old files are
+ * orphans now, and the next open removes them. */
+static int set_aside(struct repair *r)
+{
+    struct vv_lsm *lsm = r->lsm;
+    for (size_t i = 0; i < r->damaged.size / sizeof(uint64_t); i++) {
+        uint64_t number;
+        char aside[VV_PATH_SIZE_MAX + 16];
+        char line[VV_PATH_SIZE_MAX + 64];
+        memcpy(&number, r->damaged.data + i * sizeof number, sizeof number);
+        struct vv_path path = vv_path_of(lsm->options.path, VV_NAME_TABLE, number);
+        (void)snprintf(aside, sizeof aside, "%s.damaged", path.text);
+        int rc = vv_env_rename(lsm->options.env, path.text, aside);
+        if (rc < 0)
+            return rc;
+        (void)snprintf(line, sizeof line, "set aside: %s", aside);
+        say(r, line);
+    }
+    return vv_env_sync_dir(lsm->options.env, lsm->options.path);
+}
+
+static int repair_all(struct repair *r)
+{
+    struct vv_lsm *lsm = r->lsm;
+    char line[160];
+    int rc;
+    if ((rc = vv_env_list(lsm->options.env, lsm->options.path, &r->names)) < 0 ||
+        (rc = read_manifest(r)) < 0 || (rc = vv_recover_rooms(lsm)) < 0 ||
+        (rc = open_tables(r)) < 0 || (rc = find_values(r)) < 0 || (rc = read_logs(r)) < 0 ||
+        (rc = rewrite(r)) < 0 || (rc = set_aside(r)) < 0)
+        return rc;
+    (void)snprintf(line, sizeof line, "%" PRIu64 " keys kept, %" PRIu64 " values lost", r->kept,
+                   r->lost_values);
+    say(r, line);
+    return VV_OK;
+}
+
+static void repair_deinit(struct repair *r)
+{
+    for (size_t i = 0; i < r->tables.size / sizeof(struct vv_table *); i++) {
+        struct vv_table *table;
+        memcpy(&table, r->tables.data + i * sizeof table, sizeof table);
+        vv_table_unref(table);
+    }
+    vv_memtable_unref(r->logs);
+    vv_version_unref(r->version);
+    vv_edit_deinit(&r->sum);
+    vv_buf_deinit(&r->tables);
+    vv_buf_deinit(&r->damaged);
+    vv_buf_deinit(&r->iters);
+    vv_buf_deinit(&r->names);
+}
+
+int vv_lsm_repair(const struct vv_lsm_options *options,
+                  void (*report)(void *context, const char *line), void *context)
+{
+    struct repair r = {.report = report, .context = context};
+    int rc = vv_lsm_new(options, &r.lsm);
+    if (rc < 0)
+        return rc;
+    rc = repair_all(&r);
+    repair_deinit(&r);
+    vv_lsm_free(r.lsm);
+    return rc;
+}

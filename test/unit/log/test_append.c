@@ -367,7 +367,7 @@ static int racing_read_at(struct vv_file *file, uint64_t offset, void *into, siz
 {
     int rc = real_ops->read_at(file, offset, into, want, got);
     if (race_at > 0 && --race_at == 0) {
-        laying_append(racing_log, race_seq++, 300000);
+        laying_append(racing_log, race_seq++, 600000);
         CHECK_OK(vv_log_sync(racing_log));
         laying_append(racing_log, race_seq++, 10);
     }
@@ -380,7 +380,10 @@ TEST(a_writer_that_is_faster_than_the_look_ahead_is_no_damage)
         struct vv_env *env = env_new();
         struct vv_record record;
         struct vv_log_reader *r;
-        racing_log = laying_create(env, 1);
+        struct vv_log_create_options options = laying_options(VV_LOG_WAL, 1);
+        options.spare = SPARE_PATH;
+        CHECK_OK(vv_log_make_spare(env, SPARE_PATH, 2 << 20));
+        CHECK_OK(vv_log_create(env, LOG_PATH, &options, &racing_log));
         laying_append(racing_log, 1, 10);
         struct vv_env_ops ops = *env->ops;
         real_ops = env->ops;

@@ -7,6 +7,7 @@
 
 #include "env/env.h"
 #include "kv/engine.h"
+#include "kv/order.h"
 #include "lsm/lsm.h"
 
 #include <varve/varve.h>
@@ -21,6 +22,20 @@ struct vv_db_world {
 
 VV_MUST int vv_db_open(const struct vv_db_world *world, const char *path,
                        const varve_options *options, varve **out);
+
+/* How a store comes by its engine, if not by vv_lsm_open. */
+struct vv_engine_maker {
+    int (*open)(void *context, const struct vv_host *host, const struct vv_order *order,
+                struct vv_account *account, struct vv_engine **out, vv_seq *seq);
+    void *context;
+    void (*stats)(struct vv_engine *e, struct vv_lsm_stats *out);               /* NULL: zeros */
+    int (*describe)(struct vv_engine *e, const char *what, struct vv_buf *out); /* or NULL */
+};
+
+/* A store over an engine of the caller's, without a directory and a lock: for tests. */
+VV_MUST int vv_db_open_over(const struct vv_db_world *world, const struct vv_engine_maker *maker,
+                            const varve_options *options, varve **out);
+
 VV_MUST int vv_db_destroy(const struct vv_db_world *world, const char *path);
 VV_MUST int vv_db_check(const struct vv_db_world *world, const char *path,
                         const varve_options *options, varve_report *report, void *context);

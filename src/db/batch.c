@@ -1,0 +1,81 @@
+#include "db/batch.h"
+
+#include "base/alloc.h"
+#include "base/error.h"
+#include "db/store.h"
+
+int varve_batch_new(varve_batch **out)
+{
+    if (out == NULL)
+        return vv_fail(VV_INVALID, "nowhere to put the batch");
+    varve_batch *batch = vv_alloc_zero(sizeof *batch);
+    if (batch == NULL)
+        return VV_NOMEM;
+    *out = batch;
+    return VV_OK;
+}
+
+void varve_batch_free(varve_batch *batch)
+{
+    if (batch == NULL)
+        return;
+    vv_batch_deinit(&batch->ops);
+    vv_free(batch);
+}
+
+static int check_room(const varve_batch *batch, varve_slice key, varve_slice value)
+{
+    if (batch == NULL)
+        return vv_fail(VV_INVALID, "no batch was given");
+    int rc = vv_key_check(key);
+    if (rc == VV_OK)
+        rc = vv_value_check(value);
+    if (rc == VV_OK && key.size + value.size > VARVE_BATCH_SIZE_MAX - batch->user_bytes)
+        rc = vv_fail(VV_TOOBIG, "a batch cannot hold more than %zu bytes", VARVE_BATCH_SIZE_MAX);
+    return rc;
+}
+
+int varve_batch_put(varve_batch *batch, varve_slice key, varve_slice value)
+{
+    int rc = check_room(batch, key, value);
+    if (rc == VV_OK)
+        rc = vv_batch_put(&batch->ops, vv_slice_from(key), vv_slice_from(value));
+    if (rc < 0)
+        return rc;
+    batch->user_bytes += key.size + value.size;
+    if (value.size > batch->value_largest)
+        batch->value_largest = value.size;
+    batch->puts++;
+    return VV_OK;
+}
+
+int varve_batch_delete(varve_batch *batch, varve_slice key)
+{
+    int rc = check_room(batch, key, varve_bytes(NULL, 0));
+    if (rc == VV_OK)
+        rc = vv_batch_delete(&batch->ops, vv_slice_from(key));
+    if (rc < 0)
+        return rc;
+    batch->user_bytes += key.size;
+    batch->deletes++;
+    return VV_OK;
+}
+
+void varve_batch_clear(varve_batch *batch)
+{
+    if (batch == NULL)
+        return;
+    vv_batch_clear(&batch->ops);
+    batch->user_bytes = batch->value_largest = 0;
+    batch->puts = batch->deletes = 0;
+}
+
+size_t varve_batch_count(const varve_batch *batch)
+{
+    return batch == NULL ? 0 : batch->ops.count;
+}
+
+size_t varve_batch_bytes(const varve_batch *batch)
+{
+    return batch == NULL ? 0 : batch->ops.ops.cap;
+}

@@ -1,0 +1,18 @@
+/*
+ * The user's batch: kv's encoding, and what the store wants to know before it walks it.
+ */
+#ifndef VV_DB_BATCH_H
+#define VV_DB_BATCH_H
+
+#include "kv/batch.h"
+
+#include <varve/varve.h>
+
+struct varve_batch {
+    struct vv_batch ops;
+    uint64_t user_bytes; /* of all keys and values */
+    uint64_t value_largest;
+    uint32_t puts, deletes;
+};
+
+#endif

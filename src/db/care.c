@@ -1,0 +1,132 @@
+/*
+ * Care of an open store: flush, sync, compact, settle, pause, verify.
+ */
+#include "db/store.h"
+
+int vv_store_flush(struct vv_store *s)
+{
+    uint64_t ticket;
+    int rc = s->engine->ops->flush_begin(s->engine, &ticket);
+    return rc < 0 ? rc : vv_work_await(&s->work, s->engine->ops->flush_done, ticket);
+}
+
+int vv_store_sync(struct vv_store *s)
+{
+    return s->options.durability == VARVE_DURABILITY_NONE ? vv_store_flush(s)
+                                                          : vv_commit_sync(&s->commit);
+}
+
+static int check_writable(const struct vv_store *s)
+{
+    if (s->options.mode == VARVE_MODE_READONLY)
+        return vv_fail(VV_READONLY, "%s was opened read-only", s->path);
+    return vv_poison_check(&s->poison);
+}
+
+static int begin(varve *db, struct vv_call *call)
+{
+    int rc = vv_store_enter(db, call);
+    if (rc == VV_OK && (rc = check_writable(db->store)) < 0)
+        vv_guard_leave(call, VV_DOOR_OTHER);
+    return rc;
+}
+
+static int end(const struct vv_call *call, int rc)
+{
+    vv_guard_leave(call, VV_DOOR_OTHER);
+    return rc;
+}
+
+int varve_sync(varve *db)
+{
+    struct vv_call call;
+    int rc = begin(db, &call);
+    return rc < 0 ? rc : end(&call, vv_store_sync(db->store));
+}
+
+int varve_flush(varve *db)
+{
+    struct vv_call call;
+    int rc = begin(db, &call);
+    return rc < 0 ? rc : end(&call, vv_store_flush(db->store));
+}
+
+static int compact(struct vv_store *s, varve_slice from, varve_slice to)
+{
+    vv_slice first = vv_slice_from(from), last = vv_slice_from(to);
+    uint64_t ticket;
+    int rc = s->engine->ops->compact_begin(s->engine, from.data != NULL ? &first : NULL,
+                                           to.data != NULL ? &last : NULL, &ticket);
+    return rc < 0 ? rc : vv_work_await(&s->work, s->engine->ops->compact_done, ticket);
+}
+
+int varve_compact(varve *db, varve_slice from, varve_slice to)
+{
+    struct vv_call call;
+    int rc = vv_key_check(from);
+    if (rc == VV_OK)
+        rc = vv_key_check(to);
+    if (rc < 0 || (rc = begin(db, &call)) < 0)
+        return rc;
+    return end(&call, compact(db->store, from, to));
+}
+
+int varve_settle(varve *db)
+{
+    struct vv_call call;
+    int rc = vv_store_enter(db, &call);
+    return rc < 0 ? rc : end(&call, vv_work_settle(&db->store->work));
+}
+
+static int change_pauses(varve *db, int change)
+{
+    struct vv_call call;
+    int rc = begin(db, &call);
+    if (rc < 0)
+        return rc;
+    struct vv_store *s = db->store;
+    s->engine->ops->pause(s->engine, change);
+    if (change < 0)
+        vv_work_wake(&s->work);
+    return end(&call, VV_OK);
+}
+
+int varve_pause(varve *db)
+{
+    return change_pauses(db, 1);
+}
+
+int varve_resume(varve *db)
+{
+    return change_pauses(db, -1);
+}
+
+static void report_to_nobody(void *context, const char *line)
+{
+    (void)context;
+    (void)line;
+}
+
+int varve_verify(varve *db, varve_report *report, void *context)
+{
+    struct vv_call call;
+    int rc = vv_store_enter(db, &call);
+    if (rc < 0)
+        return rc;
+    struct vv_engine *e = db->store->engine;
+    return end(&call, e->ops->check(e, report != NULL ? report : report_to_nobody, context));
+}
+
+/* ---- for tests over a stepped store */
+
+int vv_db_tend(varve *db, enum vv_tended *out)
+{
+    struct vv_call call;
+    int rc = vv_store_enter(db, &call);
+    return rc < 0 ? rc : end(&call, vv_work_tend(&db->store->work, out));
+}
+
+vv_seq vv_db_seq(varve *db)
+{
+    return atomic_load_explicit(&db->store->visible, memory_order_acquire);
+}

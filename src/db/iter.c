@@ -1,0 +1,481 @@
+/*
+ * The user's iterator: a walk over the engine's iterator, and what lets both live and die in any
+ * order with their store.
+ *
+ * An iterator belongs to one thread at a time, but the store may be closed by another meanwhile. So
+ * each call that touches the engine marks the iterator busy and then looks whether the store is
+ * open; the closer marks the store closing and then waits until no iterator is busy, and closes the
+ * engine's side of each. Both in this order, sequentially consistent: one sees the other. The mark
+ * lies in the iterator, so that a scan shares no counter with other threads.
+ */
+#include "db/store.h"
+#include "db/walk.h"
+
+enum {
+    CHUNK_BYTES = 1 << 20,
+    BUSY_WAIT_US = 20,
+};
+
+struct varve_iter {
+    varve *db; /* referenced */
+    _Atomic(int) busy;
+    /* Written by the owning thread only, for whoever asks for statistics. */
+    _Atomic(uint64_t) seeks, nexts;
+
+    struct vv_walk walk;
+    bool on_snapshot;
+    bool keys_only;
+    vv_seq at;
+    struct vv_buf lower, upper; /* the bounds' bytes */
+    struct vv_pin value;        /* of the present entry, if it had to be fetched */
+    bool value_fetched;
+    struct vv_buf chunk;
+
+    struct varve_iter *older, *newer; /* protected by the list's lock */
+};
+
+static void count(_Atomic(uint64_t) *counter, uint64_t by)
+{
+    uint64_t now = atomic_load_explicit(counter, memory_order_relaxed);
+    atomic_store_explicit(counter, now + by, memory_order_relaxed);
+}
+
+/* ---- touching the engine */
+
+static int begin(varve_iter *it)
+{
+    if (VV_UNLIKELY(it == NULL))
+        return vv_fail(VV_INVALID, "no iterator was given");
+    const struct vv_guard *g = &it->db->guard;
+    if (VV_UNLIKELY(vv_guard_forked(g)))
+        return vv_guard_check(g);
+    (void)atomic_exchange(&it->busy, 1);
+    if (VV_LIKELY(vv_guard_open(g)))
+        return VV_OK;
+    atomic_store_explicit(&it->busy, 0, memory_order_release);
+    return vv_guard_check(g);
+}
+
+static int end(varve_iter *it, int rc)
+{
+    atomic_store_explicit(&it->busy, 0, memory_order_release);
+    return rc;
+}
+
+/* Lets go of what belongs to the present entry. */
+static void depart(varve_iter *it)
+{
+    if (!it->value_fetched)
+        return;
+    vv_pin_release(&it->value);
+    it->value_fetched = false;
+}
+
+/* ---- opening */
+
+/* The first key behind all that start with the prefix: none if it is all 0xff. */
+static int prefix_end(vv_slice prefix, struct vv_buf *out, bool *exists)
+{
+    size_t size = prefix.size;
+    while (size > 0 && prefix.data[size - 1] == 0xff)
+        size--;
+    *exists = size > 0;
+    int rc = vv_buf_assign(out, (vv_slice){prefix.data, size});
+    if (rc == VV_OK && size > 0)
+        out->data[size - 1]++;
+    return rc;
+}
+
+/* An empty bound is a bound all the same; its address must not be NULL. */
+static vv_slice bound_of(const struct vv_buf *bytes)
+{
+    return (vv_slice){bytes->data != NULL ? bytes->data : (const uint8_t *)"", bytes->size};
+}
+
+static int set_bounds(varve_iter *it, const varve_iter_options *o)
+{
+    struct vv_walk *w = &it->walk;
+    int rc = VV_OK;
+    if (o->lower.data != NULL) {
+        rc = vv_buf_assign(&it->lower, vv_slice_from(o->lower));
+        w->lower = bound_of(&it->lower);
+    }
+    if (rc == VV_OK && o->upper.data != NULL) {
+        rc = vv_buf_assign(&it->upper, vv_slice_from(o->upper));
+        w->upper = bound_of(&it->upper);
+    }
+    return rc;
+}
+
+static int narrow_to_prefix(varve_iter *it, vv_slice prefix)
+{
+    struct vv_walk *w = &it->walk;
+    struct vv_buf stop = VV_BUF_INIT;
+    bool stops;
+    int rc = prefix_end(prefix, &stop, &stops);
+    if (rc == VV_OK && (w->lower.data == NULL || vv_slice_cmp(w->lower, prefix) < 0)) {
+        rc = vv_buf_assign(&it->lower, prefix);
+        w->lower = bound_of(&it->lower);
+    }
+    if (rc == VV_OK && stops &&
+        (w->upper.data == NULL || vv_slice_cmp(vv_buf_slice(&stop), w->upper) < 0)) {
+        rc = vv_buf_assign(&it->upper, vv_buf_slice(&stop));
+        w->upper = bound_of(&it->upper);
+    }
+    vv_buf_deinit(&stop);
+    return rc;
+}
+
+/* Opens the engine's side at the iterator's moment and starts the walk on it. */
+static int attach(varve_iter *it)
+{
+    struct vv_engine *e = it->db->store->engine;
+    struct vv_engine_iter_options options = {it->on_snapshot ? it->at : VV_SEQ_NOW, it->walk.lower,
+                                             it->walk.upper};
+    struct vv_iter *inner;
+    int rc = e->ops->iter(e, &options, &it->at, &inner);
+    if (rc < 0)
+        return rc;
+    vv_iter_close(it->walk.inner);
+    vv_walk_start(&it->walk, inner, it->at);
+    return VV_OK;
+}
+
+static void iter_free(varve_iter *it)
+{
+    vv_walk_deinit(&it->walk);
+    vv_buf_deinit(&it->lower);
+    vv_buf_deinit(&it->upper);
+    vv_buf_deinit(&it->chunk);
+    vv_free(it);
+}
+
+static int check_options(const varve *db, const varve_iter_options *o)
+{
+    if (o->size < sizeof *o)
+        return vv_fail(VV_INVALID, "iterator options must start from VARVE_ITER_OPTIONS_INIT");
+    if (o->snapshot != NULL && o->snapshot->db != db)
+        return vv_fail(VV_INVALID, "the snapshot belongs to another store");
+    if (o->prefix.data != NULL && !vv_order_bytewise(&db->store->order))
+        return vv_fail(VV_INVALID, "a prefix means nothing in the order '%s'",
+                       vv_order_name(&db->store->order));
+    int rc = vv_key_check(o->lower);
+    if (rc == VV_OK)
+        rc = vv_key_check(o->upper);
+    return rc == VV_OK ? vv_key_check(o->prefix) : rc;
+}
+
+static int iter_new(varve *db, const varve_iter_options *o, varve_iter **out)
+{
+    int rc = check_options(db, o);
+    if (rc < 0)
+        return rc;
+    varve_iter *it = vv_alloc_zero(sizeof *it);
+    if (it == NULL)
+        return VV_NOMEM;
+    it->db = db;
+    it->walk.order = &db->store->order;
+    it->keys_only = o->keys_only != 0;
+    it->on_snapshot = o->snapshot != NULL;
+    it->at = it->on_snapshot ? o->snapshot->seq : 0;
+    rc = set_bounds(it, o);
+    if (rc == VV_OK && o->prefix.data != NULL)
+        rc = narrow_to_prefix(it, vv_slice_from(o->prefix));
+    if (rc == VV_OK)
+        rc = attach(it);
+    if (rc < 0) {
+        iter_free(it);
+        return rc;
+    }
+    *out = it;
+    return VV_OK;
+}
+
+static void list_add(struct vv_iters *list, varve_iter *it)
+{
+    vv_mutex_lock(&list->mu);
+    it->older = list->newest;
+    if (it->older != NULL)
+        it->older->newer = it;
+    list->newest = it;
+    list->count++;
+    vv_mutex_unlock(&list->mu);
+}
+
+int varve_iter_open(varve *db, const varve_iter_options *options, varve_iter **out)
+{
+    static const varve_iter_options defaults = VARVE_ITER_OPTIONS_INIT;
+    struct vv_call call;
+    varve_iter *it = NULL;
+    if (out == NULL)
+        return vv_fail(VV_INVALID, "nowhere to put the iterator");
+    int rc = vv_store_enter(db, &call);
+    if (rc < 0)
+        return rc;
+    rc = iter_new(db, options != NULL ? options : &defaults, &it);
+    if (rc == VV_OK) {
+        vv_guard_ref(&db->guard);
+        list_add(&db->store->iters, it);
+        *out = it;
+    }
+    vv_guard_leave(&call, VV_DOOR_OTHER);
+    return rc;
+}
+
+/* ---- closing */
+
+/* Leaves alone what the owner may read without asking: state and entry of the walk.
+ * The engine's side is closed under the list's lock, which the closer of the store takes too: who
+ * comes first does it, and the engine is there as long as the closer has not passed. */
+static void detach_locked(varve_iter *it)
+{
+    depart(it);
+    vv_iter_close(it->walk.inner);
+    it->walk.inner = NULL;
+}
+
+static void list_remove_locked(struct vv_iters *list, varve_iter *it)
+{
+    vv_mutex_assert_held(&list->mu);
+    *(it->newer != NULL ? &it->newer->older : &list->newest) = it->older;
+    if (it->older != NULL)
+        it->older->newer = it->newer;
+    list->count--;
+    list->seeks += atomic_load_explicit(&it->seeks, memory_order_relaxed);
+    list->nexts += atomic_load_explicit(&it->nexts, memory_order_relaxed);
+}
+
+void varve_iter_close(varve_iter *it)
+{
+    if (it == NULL)
+        return;
+    varve *db = it->db;
+    if (!vv_guard_forked(&db->guard)) {
+        struct vv_iters *list = &db->store->iters;
+        vv_mutex_lock(&list->mu);
+        detach_locked(it);
+        list_remove_locked(list, it);
+        vv_mutex_unlock(&list->mu);
+    }
+    iter_free(it);
+    vv_store_unref(db);
+}
+
+void vv_iters_detach(struct vv_store *s)
+{
+    vv_mutex_lock(&s->iters.mu);
+    for (varve_iter *it = s->iters.newest; it != NULL; it = it->older) {
+        while (atomic_load(&it->busy) != 0)
+            vv_env_sleep_us(s->env, BUSY_WAIT_US);
+        detach_locked(it);
+    }
+    vv_mutex_unlock(&s->iters.mu);
+}
+
+void vv_iters_count(struct vv_store *s, uint64_t *open, uint64_t *seeks, uint64_t *nexts)
+{
+    vv_mutex_lock(&s->iters.mu);
+    *open = s->iters.count;
+    *seeks = s->iters.seeks;
+    *nexts = s->iters.nexts;
+    for (const varve_iter *it = s->iters.newest; it != NULL; it = it->older) {
+        *seeks += atomic_load_explicit(&it->seeks, memory_order_relaxed);
+        *nexts += atomic_load_explicit(&it->nexts, memory_order_relaxed);
+    }
+    vv_mutex_unlock(&s->iters.mu);
+}
+
+/* ---- moving */
+
+int varve_iter_first(varve_iter *it)
+{
+    int rc = begin(it);
+    if (rc < 0)
+        return rc;
+    depart(it);
+    count(&it->seeks, 1);
+    return end(it, vv_walk_first(&it->walk));
+}
+
+int varve_iter_last(varve_iter *it)
+{
+    int rc = begin(it);
+    if (rc < 0)
+        return rc;
+    depart(it);
+    count(&it->seeks, 1);
+    return end(it, vv_walk_last(&it->walk));
+}
+
+int varve_iter_seek(varve_iter *it, varve_slice key)
+{
+    int rc = vv_key_check(key);
+    if (rc < 0 || (rc = begin(it)) < 0)
+        return rc;
+    depart(it);
+    count(&it->seeks, 1);
+    return end(it, vv_walk_seek(&it->walk, vv_slice_from(key)));
+}
+
+int varve_iter_seek_for_prev(varve_iter *it, varve_slice key)
+{
+    int rc = vv_key_check(key);
+    if (rc < 0 || (rc = begin(it)) < 0)
+        return rc;
+    depart(it);
+    count(&it->seeks, 1);
+    return end(it, vv_walk_seek_for_prev(&it->walk, vv_slice_from(key)));
+}
+
+int varve_iter_next(varve_iter *it)
+{
+    int rc = begin(it);
+    if (rc < 0)
+        return rc;
+    depart(it);
+    count(&it->nexts, 1);
+    return end(it, vv_walk_next(&it->walk));
+}
+
+int varve_iter_prev(varve_iter *it)
+{
+    int rc = begin(it);
+    if (rc < 0)
+        return rc;
+    depart(it);
+    count(&it->nexts, 1);
+    return end(it, vv_walk_prev(&it->walk));
+}
+
+int varve_iter_refresh(varve_iter *it)
+{
+    int rc = begin(it);
+    if (rc < 0)
+        return rc;
+    if (it->on_snapshot)
+        return end(it, vv_fail(VV_INVALID, "an iterator on a snapshot stays at its moment"));
+    depart(it);
+    return end(it, attach(it));
+}
+
+/* ---- reading */
+
+static bool shows(const varve_iter *it)
+{
+    return it != NULL && vv_walk_valid(&it->walk) && vv_guard_open(&it->db->guard) &&
+           !vv_guard_forked(&it->db->guard);
+}
+
+int varve_iter_valid(const varve_iter *it)
+{
+    return shows(it);
+}
+
+varve_slice varve_iter_key(const varve_iter *it)
+{
+    return shows(it) ? vv_slice_to(it->walk.entry.key) : varve_bytes(NULL, 0);
+}
+
+/* The value of the present entry; the engine is asked only if it lies elsewhere. */
+static int fetch_value(varve_iter *it, vv_slice *out)
+{
+    const struct vv_entry *entry = &it->walk.entry;
+    int rc = VV_OK;
+    if (entry->kind == VV_KIND_PUT) {
+        *out = entry->value;
+        return VV_OK;
+    }
+    if (!it->value_fetched) {
+        struct vv_engine *e = it->db->store->engine;
+        rc = e->ops->resolve(it->walk.inner, entry->value, entry->key, &it->value);
+        it->value_fetched = rc == VV_OK;
+    }
+    if (rc == VV_OK)
+        *out = it->value.value;
+    return rc;
+}
+
+int varve_iter_value(varve_iter *it, varve_slice *out)
+{
+    vv_slice value;
+    int rc = out == NULL ? vv_fail(VV_INVALID, "nowhere to put the value") : begin(it);
+    if (rc < 0)
+        return rc;
+    if (it->keys_only)
+        rc = vv_fail(VV_INVALID, "the iterator was opened for keys only");
+    else if (!vv_walk_valid(&it->walk))
+        rc = vv_fail(VV_INVALID, "the iterator is on no entry");
+    else if ((rc = fetch_value(it, &value)) == VV_OK)
+        *out = vv_slice_to(value);
+    return end(it, rc);
+}
+
+/* ---- many at once */
+
+/* Appends the present entry. While entries are gathered the slices hold sizes only: the buffer may
+ * still move. */
+static int gather_one(varve_iter *it, varve_slice *key, varve_slice *value)
+{
+    vv_slice bytes = VV_SLICE_EMPTY;
+    int rc = value != NULL ? fetch_value(it, &bytes) : VV_OK;
+    if (rc == VV_OK)
+        rc = vv_buf_append_slice(&it->chunk, it->walk.entry.key);
+    if (rc == VV_OK && value != NULL) {
+        rc = vv_buf_append_slice(&it->chunk, bytes);
+        value->size = bytes.size;
+    }
+    key->size = it->walk.entry.key.size;
+    return rc;
+}
+
+static void place(varve_iter *it, varve_slice *keys, varve_slice *values, size_t gathered)
+{
+    const uint8_t *at = it->chunk.data;
+    for (size_t i = 0; i < gathered; i++) {
+        keys[i].data = at;
+        at += keys[i].size;
+        if (values == NULL)
+            continue;
+        values[i].data = at;
+        at += values[i].size;
+    }
+}
+
+static int gather(varve_iter *it, varve_slice *keys, varve_slice *values, size_t max,
+                  size_t *gathered)
+{
+    int rc = VV_OK;
+    vv_buf_clear(&it->chunk);
+    while (*gathered < max && it->chunk.size < CHUNK_BYTES) {
+        depart(it);
+        if ((rc = vv_walk_next(&it->walk)) != VV_OK)
+            break;
+        rc = gather_one(it, &keys[*gathered], values != NULL ? &values[*gathered] : NULL);
+        if (rc < 0)
+            break;
+        ++*gathered;
+    }
+    if (rc < 0)
+        it->walk.state = VV_WALK_FAILED;
+    return rc == VV_END && *gathered > 0 ? VV_OK : rc;
+}
+
+int varve_iter_chunk(varve_iter *it, varve_slice *keys, varve_slice *values, size_t max,
+                     size_t *gathered)
+{
+    size_t n = 0;
+    if (keys == NULL || gathered == NULL || max == 0)
+        return vv_fail(VV_INVALID, "nowhere to put the entries");
+    int rc = begin(it);
+    if (rc < 0)
+        return rc;
+    if (it->keys_only && values != NULL)
+        return end(it, vv_fail(VV_INVALID, "the iterator was opened for keys only"));
+    rc = gather(it, keys, values, max, &n);
+    count(&it->nexts, n);
+    if (rc >= 0) {
+        place(it, keys, values, n);
+        *gathered = n;
+    }
+    return end(it, rc);
+}

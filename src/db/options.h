@@ -1,0 +1,24 @@
+/*
+ * Options: from text, to text, and from what the user left open to what is in force.
+ */
+#ifndef VV_DB_OPTIONS_H
+#define VV_DB_OPTIONS_H
+
+#include "base/buf.h"
+#include "env/env.h"
+
+#include <varve/varve.h>
+
+#define VV_MEMORY_BUDGET_MIN      ((uint64_t)4 << 20)
+#define VV_VALUE_LOG_MIN_MIN      256u
+#define VV_BACKGROUND_THREADS_MAX 16u
+
+/* Checks `given` (NULL: all defaults) and fills every default in. VV_INVALID names what is wrong;
+ * VV_UNSUPPORTED for what a newer header has and this library has not. */
+VV_MUST int vv_options_resolve(const varve_options *given, const struct vv_env_facts *facts,
+                               varve_options *out);
+
+/* Appends the options as varve_options_set takes them. */
+VV_MUST int vv_options_print(const varve_options *options, struct vv_buf *out);
+
+#endif

@@ -1,0 +1,258 @@
+/*
+ * The life of a store.
+ *
+ * Closing, in order: the turnstile is shut; running calls end (those that wait for background work
+ * are told); the threads are joined; iterators lose their engine side; without a log the memtables
+ * are flushed, with one it is synced; the engine closes; the lock goes. Later calls on iterators
+ * answer VARVE_CLOSED without having touched anything: each of their calls either finds the store
+ * open and is waited for, or finds it closed. What an iterator showed ends with the close, as its
+ * bytes belong to the engine; what was pinned stays.
+ *
+ * In a forked child nothing of this happens: its threads do not exist there, its locks may be held
+ * for ever by threads that do not either, and its files belong to the parent. Only memory is given
+ * back that is surely ours alone; the engine's is left to the end of the process.
+ */
+#include "db/store.h"
+
+#include "env/mem.h"
+
+enum { RANK_ITERS = 30, CLOSE_SPINS = 64, CLOSE_WAIT_US = 50 };
+
+/* ---- the graveyard
+ *
+ * The latest closed handles, so that using one is an answer and not a crash. The one piece of state
+ * that all stores share; bounded, and lock-free. */
+
+enum { GRAVES = 64 };
+static _Atomic(varve *) graves[GRAVES];
+static _Atomic(unsigned) graves_dug;
+
+static void handle_free(varve *db)
+{
+    if (db != NULL)
+        vv_pages_free(db, sizeof *db);
+}
+
+static void handle_bury(varve *db)
+{
+    unsigned grave = atomic_fetch_add(&graves_dug, 1) % GRAVES;
+    handle_free(atomic_exchange(&graves[grave], db));
+}
+
+/* ---- what the engine may ask */
+
+static int host_snapshots(void *context, struct vv_buf *out)
+{
+    struct vv_store *s = context;
+    return vv_snapshots_list(&s->snapshots, out);
+}
+
+static void host_wake(void *context)
+{
+    struct vv_store *s = context;
+    vv_work_wake(&s->work);
+}
+
+static void host_poison(void *context, int rc)
+{
+    struct vv_store *s = context;
+    vv_poison_set(&s->poison, rc);
+}
+
+/* The treaty's slices and the promise's have the same meaning and different types. */
+static int compare_for_user(void *context, vv_slice a, vv_slice b)
+{
+    const varve_comparator *user = context;
+    return user->compare(user->context, vv_slice_to(a), vv_slice_to(b));
+}
+
+struct vv_order vv_order_of(const varve_comparator *comparator)
+{
+    if (comparator == NULL)
+        return (struct vv_order){NULL, NULL, NULL};
+    /* The context of an order is not const; nobody writes through it. */
+    return (struct vv_order){compare_for_user, (void *)(uintptr_t)comparator, comparator->name};
+}
+
+/* ---- making */
+
+static int store_new(const struct vv_store_setup *setup, varve *db, struct vv_store **out)
+{
+    struct vv_store *s = vv_pages_alloc(sizeof *s); /* aligned and zeroed */
+    if (s == NULL)
+        return VV_NOMEM;
+    s->path = vv_strdup(setup->path);
+    if (s->path == NULL) {
+        vv_pages_free(s, sizeof *s);
+        return VV_NOMEM;
+    }
+    s->handle = db;
+    s->env = setup->env;
+    s->stepped = setup->stepped;
+    s->options = *setup->options;
+    s->maker = setup->maker;
+    if (s->options.comparator != NULL) {
+        s->comparator = *s->options.comparator;
+        memcpy(s->order_name, s->comparator.name, strlen(s->comparator.name) + 1);
+        s->comparator.name = s->order_name;
+        s->options.comparator = &s->comparator;
+    }
+    s->order = vv_order_of(s->options.comparator);
+    s->host = (struct vv_host){s, &s->visible, host_snapshots, host_wake, host_poison};
+    vv_poison_init(&s->poison);
+    vv_snapshots_init(&s->snapshots, &s->visible);
+    vv_mutex_init(&s->iters.mu, RANK_ITERS);
+    vv_work_init(&s->work);
+    *out = s;
+    return VV_OK;
+}
+
+static void store_free(struct vv_store *s)
+{
+    if (s == NULL)
+        return;
+    vv_work_deinit(&s->work);
+    vv_mutex_deinit(&s->iters.mu);
+    vv_snapshots_deinit(&s->snapshots);
+    vv_poison_deinit(&s->poison);
+    vv_env_mem_free(s->own_env);
+    vv_free(s->path);
+    vv_pages_free(s, sizeof *s);
+}
+
+static int store_start(struct vv_store *s)
+{
+    vv_seq seq = 0;
+    struct vv_env_facts facts;
+    vv_env_facts(s->env, &facts);
+    int rc = s->maker.open(s->maker.context, &s->host, &s->order, &s->account, &s->engine, &seq);
+    if (rc < 0)
+        return rc;
+    atomic_store(&s->visible, seq);
+    vv_commit_init(&s->commit, &(struct vv_commit_setup){s->env, s->engine, &s->work, &s->poison,
+                                                         &s->visible, facts.cpu_count});
+    bool readonly = s->options.mode == VARVE_MODE_READONLY;
+    bool syncs = s->options.durability == VARVE_DURABILITY_INTERVAL ||
+                 s->options.durability == VARVE_DURABILITY_OS;
+    rc = vv_work_start(
+        &s->work, &(struct vv_work_setup){
+                      .env = s->env,
+                      .engine = s->engine,
+                      .guard = &s->handle->guard,
+                      .commit = &s->commit,
+                      .stepped = s->stepped,
+                      .threads = readonly ? 0 : s->options.background_threads,
+                      .interval_us = readonly || !syncs ? 0 : s->options.sync_interval_ms * 1000ull,
+                  });
+    if (rc < 0) {
+        s->engine->ops->close(s->engine);
+        vv_commit_deinit(&s->commit);
+    }
+    return rc;
+}
+
+int vv_store_open(const struct vv_store_setup *setup, varve **out)
+{
+    varve *db = vv_pages_alloc(sizeof *db);
+    if (db == NULL)
+        return VV_NOMEM;
+    vv_guard_init(&db->guard);
+    int rc = store_new(setup, db, &db->store);
+    if (rc == VV_OK)
+        rc = store_start(db->store);
+    if (rc < 0) {
+        store_free(db->store);
+        handle_free(db);
+        return rc;
+    }
+    *out = db;
+    return VV_OK;
+}
+
+/* ---- calls */
+
+int vv_store_enter(varve *db, struct vv_call *call)
+{
+    if (VV_UNLIKELY(db == NULL))
+        return vv_fail(VV_INVALID, "no store was given");
+    int rc = vv_guard_enter(&db->guard, call);
+    if (rc == VV_OK && VV_UNLIKELY(call->sampled))
+        call->start_us = vv_env_now_us(db->store->env);
+    return rc;
+}
+
+void vv_store_time(struct vv_store *s, const struct vv_call *call, struct vv_histogram *times)
+{
+    if (VV_UNLIKELY(call->sampled))
+        vv_histogram_add(times, vv_env_now_us(s->env) - call->start_us);
+}
+
+/* ---- ending */
+
+void vv_store_teardown(varve *db)
+{
+    if (!vv_guard_forked(&db->guard))
+        store_free(db->store);
+    handle_bury(db);
+}
+
+void vv_store_unref(varve *db)
+{
+    if (vv_guard_unref(&db->guard))
+        vv_store_teardown(db);
+}
+
+static void await_calls(varve *db)
+{
+    vv_work_nudge(&db->store->work);
+    for (int i = 0; !vv_guard_empty(&db->guard); i++) {
+        if (i < CLOSE_SPINS)
+            vv_cpu_relax();
+        else
+            vv_env_sleep_us(db->store->env, CLOSE_WAIT_US);
+    }
+}
+
+/* The last chance of what is not durable yet. */
+static int preserve(struct vv_store *s)
+{
+    if (s->options.mode == VARVE_MODE_READONLY)
+        return VV_OK;
+    if (s->options.durability != VARVE_DURABILITY_NONE)
+        return vv_commit_sync(&s->commit);
+    if (s->own_env != NULL)
+        return VV_OK; /* ends with us in any case */
+    return vv_store_flush(s);
+}
+
+static int close_here(varve *db)
+{
+    struct vv_store *s = db->store;
+    await_calls(db);
+    vv_iters_detach(s);
+    vv_work_stop(&s->work);
+    int rc = preserve(s);
+    s->engine->ops->close(s->engine);
+    vv_commit_deinit(&s->commit);
+    vv_env_unlock(s->lock);
+    s->lock = NULL;
+    if (vv_guard_finish(&db->guard))
+        vv_store_teardown(db);
+    return rc;
+}
+
+/* The parent's threads may have been in the middle of anything: `finish` may count calls that will
+ * never leave, and then the memory stays. */
+static int close_in_child(varve *db)
+{
+    if (vv_guard_finish(&db->guard))
+        vv_store_teardown(db);
+    return VV_OK;
+}
+
+int vv_store_close(varve *db)
+{
+    if (!vv_guard_shut(&db->guard))
+        return vv_fail(VV_CLOSED, "the store was closed before");
+    return vv_guard_forked(&db->guard) ? close_in_child(db) : close_here(db);
+}

@@ -1,0 +1,157 @@
+/*
+ * A store: what stands behind a public handle. Private to this room.
+ *
+ *      varve ── guard        counts calls, knows open, closed and forked; outlives the rest
+ *         └──── vv_store     everything else: world, engine, queue, threads
+ *
+ * The engine goes with varve_close. The vv_store stays until the last snapshot, iterator and pinned
+ * value is given up, because they are charged to its account and may refer to its world. The handle
+ * itself lies in a graveyard for a while after that, so that a call on a handle that was closed
+ * answers VARVE_CLOSED.
+ */
+#ifndef VV_DB_STORE_H
+#define VV_DB_STORE_H
+
+#include "base/error.h"
+#include "base/histogram.h"
+#include "db/commit.h"
+#include "db/guard.h"
+#include "db/open.h"
+#include "db/poison.h"
+#include "db/snapshot.h"
+#include "db/work.h"
+#include "kv/order.h"
+
+#include <varve/varve.h>
+
+struct vv_iters {
+    struct vv_mutex mu; /* protects all below; rank 30, held while engine iterators are closed */
+    struct varve_iter *newest;
+    uint64_t count;
+    uint64_t seeks, nexts; /* of iterators that are gone */
+};
+
+typedef void vv_release(void *owner);
+enum { VV_RELEASES_MAX = 8 };
+
+struct vv_store {
+    /* Constant after open. */
+    varve *handle;
+    struct vv_env *env;
+    struct vv_env *own_env; /* of an in-memory store; freed with it */
+    struct vv_lock *lock;
+    bool stepped;
+    char *path;
+    varve_options options; /* resolved: no defaults left */
+    varve_comparator comparator;
+    struct vv_order order;
+    char order_name[256];
+    struct vv_account account;
+    struct vv_host host;
+    struct vv_engine_maker maker;
+    struct vv_engine *engine; /* until closed */
+
+    alignas(64) _Atomic(vv_seq) visible; /* written by the commit leader, read by all */
+    alignas(64) struct vv_poison poison;
+    /* The functions that release pinned values: few, and a pin names its one by index. Filled from
+     * the front, with release. */
+    _Atomic(vv_release *) releases[VV_RELEASES_MAX];
+    struct vv_snapshots snapshots;
+    struct vv_iters iters;
+    struct vv_commit commit;
+    struct vv_work work;
+    struct vv_histogram put_us, get_us;
+};
+
+struct varve {
+    struct vv_guard guard;
+    struct vv_store *store;
+};
+
+struct vv_store_setup {
+    struct vv_env *env;
+    bool stepped;
+    const char *path;
+    const varve_options *options; /* resolved */
+    struct vv_engine_maker maker;
+};
+
+/* ---- store.c: making and ending */
+
+/* Makes a store over the engine that `maker` opens, and starts its threads. */
+VV_MUST int vv_store_open(const struct vv_store_setup *setup, varve **out);
+/* The body of varve_close. */
+VV_MUST int vv_store_close(varve *db);
+void vv_store_unref(varve *db);
+/* Frees what the last reference was to. */
+void vv_store_teardown(varve *db);
+
+/* Begins a call: VARVE_INVALID for NULL, or as vv_guard_enter. */
+VV_MUST int vv_store_enter(varve *db, struct vv_call *call);
+/* Adds the time since then, if the call is a sampled one. */
+void vv_store_time(struct vv_store *s, const struct vv_call *call, struct vv_histogram *times);
+
+/* The order that a user's comparator (NULL: none) makes; borrows it. */
+struct vv_order vv_order_of(const varve_comparator *comparator);
+
+/* ---- read.c */
+
+/* Hands a pin to the user, and accounts for it: the call must leave by VV_DOOR_PINNED, or tally it,
+ * when this returns true. */
+VV_MUST bool vv_pin_export(struct vv_store *s, struct vv_pin *pin, varve_pinned *out);
+
+/* ---- write.c */
+
+enum vv_write_kind { VV_WRITE_PUT, VV_WRITE_DELETE };
+VV_MUST int vv_store_put(struct vv_store *s, vv_slice key, vv_slice value);
+VV_MUST int vv_store_delete(struct vv_store *s, vv_slice key);
+VV_MUST int vv_store_write(struct vv_store *s, const varve_batch *batch,
+                           enum varve_durability durability);
+
+/* ---- care.c */
+
+VV_MUST int vv_store_flush(struct vv_store *s);
+/* Makes everything written so far durable, by whatever means the store has. */
+VV_MUST int vv_store_sync(struct vv_store *s);
+
+/* ---- iter.c */
+
+/* Closes the engine's side of all open iterators. Requires that the guard is shut and empty. */
+void vv_iters_detach(struct vv_store *s);
+/* Sums over iterators that are open and those that are gone. */
+void vv_iters_count(struct vv_store *s, uint64_t *open, uint64_t *seeks, uint64_t *nexts);
+
+/* ---- arguments */
+
+static inline vv_slice vv_slice_from(varve_slice s)
+{
+    return (vv_slice){s.data, s.size};
+}
+
+static inline varve_slice vv_slice_to(vv_slice s)
+{
+    return (varve_slice){s.data, s.size};
+}
+
+/* VV_OK unless the slice is no slice, or longer than a key may be. */
+static inline int vv_key_check(varve_slice key)
+{
+    if (VV_UNLIKELY(key.data == NULL && key.size > 0))
+        return vv_fail(VV_INVALID, "a key of %zu bytes at no address", key.size);
+    if (VV_UNLIKELY(key.size > VARVE_KEY_SIZE_MAX))
+        return vv_fail(VV_TOOBIG, "a key of %zu bytes exceeds the limit of %zu", key.size,
+                       VARVE_KEY_SIZE_MAX);
+    return VV_OK;
+}
+
+static inline int vv_value_check(varve_slice value)
+{
+    if (VV_UNLIKELY(value.data == NULL && value.size > 0))
+        return vv_fail(VV_INVALID, "a value of %zu bytes at no address", value.size);
+    if (VV_UNLIKELY(value.size > VARVE_VALUE_SIZE_MAX))
+        return vv_fail(VV_TOOBIG, "a value of %zu bytes exceeds the limit of %zu", value.size,
+                       VARVE_VALUE_SIZE_MAX);
+    return VV_OK;
+}
+
+#endif

@@ -1,0 +1,222 @@
+#include "db/walk.h"
+
+#include "base/error.h"
+
+/* After so many versions of one key in a row, seeking past them is cheaper than stepping. */
+enum { STEPS_MAX = 8 };
+
+void vv_walk_start(struct vv_walk *w, struct vv_iter *inner, vv_seq at)
+{
+    w->inner = inner;
+    w->at = at;
+    w->state = VV_WALK_FRESH;
+}
+
+void vv_walk_deinit(struct vv_walk *w)
+{
+    vv_buf_deinit(&w->key);
+    vv_buf_deinit(&w->value);
+}
+
+/* ---- helpers */
+
+static int ended(struct vv_walk *w, int rc)
+{
+    w->state = rc < 0 ? VV_WALK_FAILED : VV_WALK_END;
+    return rc < 0 ? rc : VV_END;
+}
+
+static bool behind(const struct vv_walk *w, vv_slice key)
+{
+    return w->upper.data != NULL && vv_order_cmp(w->order, key, w->upper) >= 0;
+}
+
+static bool before(const struct vv_walk *w, vv_slice key)
+{
+    return w->lower.data != NULL && vv_order_cmp(w->order, key, w->lower) < 0;
+}
+
+static bool on_key(const struct vv_walk *w)
+{
+    return vv_slice_equal(w->inner->at.key, vv_buf_slice(&w->key));
+}
+
+static int remember_key(struct vv_walk *w)
+{
+    return vv_buf_assign(&w->key, w->inner->at.key);
+}
+
+/* ---- forward */
+
+/* From a version of the remembered key to the first entry of a later key. */
+static int pass_key(struct vv_walk *w)
+{
+    int rc = VV_OK;
+    for (int steps = 0; rc == VV_OK && w->inner->valid && on_key(w); steps++)
+        rc = steps < STEPS_MAX ? vv_iter_next(w->inner)
+                               : vv_iter_seek(w->inner, vv_buf_slice(&w->key), 0);
+    return rc;
+}
+
+/* From the newest version of a key to the newest one that shows; or, if that is a deletion or there
+ * is none, to the next key for which there is one. */
+static int settle_forward(struct vv_walk *w)
+{
+    struct vv_iter *inner = w->inner;
+    int rc = VV_OK;
+    while (rc == VV_OK && inner->valid && !behind(w, inner->at.key)) {
+        if (inner->at.seq > w->at) {
+            rc = vv_iter_next(inner);
+        } else if (inner->at.kind == VV_KIND_DELETE) {
+            if ((rc = remember_key(w)) == VV_OK)
+                rc = pass_key(w);
+        } else {
+            w->entry = inner->at;
+            w->state = VV_WALK_FORWARD;
+            return VV_OK;
+        }
+    }
+    return ended(w, rc);
+}
+
+int vv_walk_first(struct vv_walk *w)
+{
+    int rc = w->lower.data != NULL ? vv_iter_seek(w->inner, w->lower, VV_SEQ_MAX)
+                                   : vv_iter_first(w->inner);
+    return rc < 0 ? ended(w, rc) : settle_forward(w);
+}
+
+int vv_walk_seek(struct vv_walk *w, vv_slice key)
+{
+    if (before(w, key))
+        return vv_walk_first(w);
+    if (behind(w, key))
+        return ended(w, VV_OK);
+    int rc = vv_iter_seek(w->inner, key, w->at);
+    return rc < 0 ? ended(w, rc) : settle_forward(w);
+}
+
+/* The engine's iterator stands in front of the shown key, or on nothing if that is the first. */
+static int turn_forward(struct vv_walk *w)
+{
+    int rc = vv_iter_seek(w->inner, vv_buf_slice(&w->key), 0);
+    return rc == VV_OK ? pass_key(w) : rc;
+}
+
+int vv_walk_next(struct vv_walk *w)
+{
+    int rc;
+    switch (w->state) {
+    case VV_WALK_FRESH: return vv_walk_first(w);
+    case VV_WALK_END: return VV_END;
+    case VV_WALK_FORWARD:
+        if ((rc = remember_key(w)) == VV_OK)
+            rc = pass_key(w);
+        break;
+    case VV_WALK_BACKWARD: rc = turn_forward(w); break;
+    case VV_WALK_FAILED:
+    default: return vv_fail(VV_INVALID, "the iterator has failed: move it to a place first");
+    }
+    return rc < 0 ? ended(w, rc) : settle_forward(w);
+}
+
+/* ---- backward */
+
+static int copy_entry(struct vv_walk *w, bool *shows)
+{
+    const struct vv_entry *at = &w->inner->at;
+    *shows = at->kind != VV_KIND_DELETE;
+    int rc = *shows ? vv_buf_assign(&w->value, at->value) : VV_OK;
+    w->entry = *at;
+    return rc;
+}
+
+/* From the oldest version of the remembered key to in front of it, copying the newest that shows. */
+static int pass_key_back(struct vv_walk *w, bool *shows)
+{
+    struct vv_iter *inner = w->inner;
+    int rc = VV_OK;
+    *shows = false;
+    for (int steps = 0; rc == VV_OK && inner->valid && on_key(w); steps++) {
+        if (steps == STEPS_MAX) {
+            rc = vv_iter_seek(inner, vv_buf_slice(&w->key), w->at);
+            if (rc < 0 || !inner->valid || !on_key(w))
+                return rc < 0 ? rc : vv_fail(VV_CORRUPT, "a key was there and is not");
+        }
+        if (inner->at.seq <= w->at)
+            rc = copy_entry(w, shows);
+        if (rc == VV_OK)
+            rc = vv_iter_prev(inner);
+    }
+    return rc;
+}
+
+/* From the oldest version of a key backward to the first key that shows. */
+static int settle_backward(struct vv_walk *w)
+{
+    struct vv_iter *inner = w->inner;
+    bool shows = false;
+    int rc = VV_OK;
+    while (rc == VV_OK && inner->valid && !before(w, inner->at.key)) {
+        if ((rc = remember_key(w)) == VV_OK)
+            rc = pass_key_back(w, &shows);
+        if (rc == VV_OK && shows) {
+            w->entry.key = vv_buf_slice(&w->key);
+            w->entry.value = vv_buf_slice(&w->value);
+            w->state = VV_WALK_BACKWARD;
+            return VV_OK;
+        }
+    }
+    return ended(w, rc);
+}
+
+/* To the last entry of a key below the upper bound, from one at or behind it. */
+static int come_back_below_upper(struct vv_walk *w)
+{
+    int rc = VV_OK;
+    while (rc == VV_OK && w->inner->valid && behind(w, w->inner->at.key))
+        rc = vv_iter_prev(w->inner);
+    return rc;
+}
+
+int vv_walk_last(struct vv_walk *w)
+{
+    int rc =
+        w->upper.data != NULL ? vv_iter_seek_for_prev(w->inner, w->upper) : vv_iter_last(w->inner);
+    if (rc == VV_OK)
+        rc = come_back_below_upper(w);
+    return rc < 0 ? ended(w, rc) : settle_backward(w);
+}
+
+int vv_walk_seek_for_prev(struct vv_walk *w, vv_slice key)
+{
+    if (behind(w, key))
+        return vv_walk_last(w);
+    if (before(w, key))
+        return ended(w, VV_OK);
+    int rc = vv_iter_seek_for_prev(w->inner, key);
+    return rc < 0 ? ended(w, rc) : settle_backward(w);
+}
+
+/* The engine's iterator stands on the shown entry; newer versions of its key may stand before it. */
+static int turn_backward(struct vv_walk *w)
+{
+    int rc = remember_key(w);
+    while (rc == VV_OK && w->inner->valid && on_key(w))
+        rc = vv_iter_prev(w->inner);
+    return rc;
+}
+
+int vv_walk_prev(struct vv_walk *w)
+{
+    int rc;
+    switch (w->state) {
+    case VV_WALK_FRESH: return vv_walk_last(w);
+    case VV_WALK_END: return VV_END;
+    case VV_WALK_FORWARD: rc = turn_backward(w); break;
+    case VV_WALK_BACKWARD: rc = VV_OK; break;
+    case VV_WALK_FAILED:
+    default: return vv_fail(VV_INVALID, "the iterator has failed: move it to a place first");
+    }
+    return rc < 0 ? ended(w, rc) : settle_backward(w);
+}

@@ -1,0 +1,189 @@
+/*
+ * From a change to the queue: encode, stow what is large, commit, and see to the durability asked
+ * for.
+ *
+ * Large values never enter a batch: the writer's own thread lays them in the value log before it
+ * joins the queue, so that they are written once, by many writers side by side, and what is
+ * committed is a reference of sixteen bytes.
+ */
+#include "base/hash.h"
+#include "db/batch.h"
+#include "db/store.h"
+
+enum {
+    SMALL_BYTES = 2048, /* changes up to this size are encoded on the stack */
+    OP_OVERHEAD = 1 + 2 * VV_VARINT_SIZE_MAX,
+    STOW_MIN = 4096, /* below this, one more write call costs more than copying */
+};
+
+static bool stowable(const struct vv_store *s, uint64_t value_size)
+{
+    return value_size >= STOW_MIN && value_size >= s->options.value_log_min &&
+           s->options.value_log_min != UINT32_MAX && s->engine->ops->stow != NULL;
+}
+
+/* ---- durability */
+
+static enum varve_durability asked(const struct vv_store *s, enum varve_durability durability)
+{
+    return durability > s->options.durability ? durability : s->options.durability;
+}
+
+/* A stepped store has nobody to sync it in the background: its writers do, when it is time. */
+static int sync_if_due(struct vv_store *s)
+{
+    if (!s->stepped || s->options.durability != VARVE_DURABILITY_INTERVAL)
+        return VV_OK;
+    uint64_t last_us = atomic_load_explicit(&s->commit.synced_us, memory_order_relaxed);
+    if (vv_env_now_us(s->env) - last_us < s->options.sync_interval_ms * 1000ull)
+        return VV_OK;
+    return vv_commit_sync(&s->commit);
+}
+
+static int commit(struct vv_store *s, struct vv_write *write, enum varve_durability durability)
+{
+    bool safe = s->options.durability != VARVE_DURABILITY_NONE &&
+                asked(s, durability) == VARVE_DURABILITY_DISK;
+    write->body_hash = vv_hash(write->ops);
+    return vv_commit_write(&s->commit, write, safe ? VV_COMMIT_SAFE : VV_COMMIT_LAID);
+}
+
+/* What is due once the write is visible. A failure here does not take it back. */
+static int make_last(struct vv_store *s, enum varve_durability durability)
+{
+    if (s->options.durability == VARVE_DURABILITY_NONE && durability > VARVE_DURABILITY_NONE)
+        return vv_store_flush(s); /* without a log, tables are all that lasts */
+    return sync_if_due(s);
+}
+
+static int check_writable(const struct vv_store *s)
+{
+    if (s->options.mode == VARVE_MODE_READONLY)
+        return vv_fail(VV_READONLY, "%s was opened read-only", s->path);
+    return vv_poison_check(&s->poison);
+}
+
+/* ---- one change */
+
+static int put_large(struct vv_store *s, struct vv_batch *b, vv_slice key, vv_slice value)
+{
+    uint8_t ref[VV_REF_SIZE];
+    int rc = s->engine->ops->stow(s->engine, key, value, ref);
+    if (rc < 0)
+        return rc;
+    rc = vv_batch_put_ref(b, key, ref);
+    if (rc == VV_OK)
+        rc = commit(s,
+                    &(struct vv_write){.ops = vv_buf_slice(&b->ops), .count = 1, .has_refs = true},
+                    VARVE_DURABILITY_DEFAULT);
+    if (rc < 0)
+        s->engine->ops->unstow(s->engine, ref);
+    return rc;
+}
+
+/* The batch is on the stack if the change fits there: its buffer is then too large to grow. */
+static int change(struct vv_store *s, enum vv_kind kind, vv_slice key, vv_slice value)
+{
+    uint8_t small[SMALL_BYTES];
+    struct vv_batch b = {{small, 0, sizeof small}, 0};
+    bool large = kind == VV_KIND_PUT && stowable(s, value.size);
+    size_t inline_size = large ? VV_REF_SIZE : value.size;
+    bool on_stack = key.size + inline_size <= SMALL_BYTES - OP_OVERHEAD;
+    if (!on_stack)
+        b = (struct vv_batch){VV_BUF_INIT, 0};
+    int rc = check_writable(s);
+    if (rc < 0)
+        return rc;
+    if (large) {
+        rc = put_large(s, &b, key, value);
+    } else {
+        rc = kind == VV_KIND_PUT ? vv_batch_put(&b, key, value) : vv_batch_delete(&b, key);
+        if (rc == VV_OK)
+            rc = commit(s, &(struct vv_write){.ops = vv_buf_slice(&b.ops), .count = 1},
+                        VARVE_DURABILITY_DEFAULT);
+    }
+    if (!on_stack)
+        vv_batch_deinit(&b);
+    return rc < 0 ? rc : make_last(s, VARVE_DURABILITY_DEFAULT);
+}
+
+int vv_store_put(struct vv_store *s, vv_slice key, vv_slice value)
+{
+    return change(s, VV_KIND_PUT, key, value);
+}
+
+int vv_store_delete(struct vv_store *s, vv_slice key)
+{
+    return change(s, VV_KIND_DELETE, key, VV_SLICE_EMPTY);
+}
+
+/* ---- a batch */
+
+static void unstow_all(struct vv_store *s, const struct vv_batch *b)
+{
+    struct vv_reader r = vv_reader_of(vv_buf_slice(&b->ops));
+    struct vv_entry op;
+    while (vv_batch_next(&r, &op) == VV_OK)
+        if (op.kind == VV_KIND_REF)
+            s->engine->ops->unstow(s->engine, op.value.data);
+}
+
+static int add_op(struct vv_store *s, struct vv_batch *to, const struct vv_entry *op)
+{
+    uint8_t ref[VV_REF_SIZE];
+    if (op->kind == VV_KIND_DELETE)
+        return vv_batch_delete(to, op->key);
+    if (!stowable(s, op->value.size))
+        return vv_batch_put(to, op->key, op->value);
+    int rc = s->engine->ops->stow(s->engine, op->key, op->value, ref);
+    if (rc < 0)
+        return rc;
+    rc = vv_batch_put_ref(to, op->key, ref);
+    if (rc < 0)
+        s->engine->ops->unstow(s->engine, ref);
+    return rc;
+}
+
+/* Copies the batch, with references in the place of its large values. */
+static int stow_large(struct vv_store *s, const struct vv_batch *from, struct vv_batch *to)
+{
+    struct vv_reader r = vv_reader_of(vv_buf_slice(&from->ops));
+    struct vv_entry op;
+    int rc;
+    while ((rc = vv_batch_next(&r, &op)) == VV_OK)
+        if ((rc = add_op(s, to, &op)) < 0)
+            break;
+    return rc < 0 ? rc : VV_OK;
+}
+
+static int write_large(struct vv_store *s, const struct vv_batch *batch,
+                       enum varve_durability durability)
+{
+    struct vv_batch stowed = {VV_BUF_INIT, 0};
+    int rc = stow_large(s, batch, &stowed);
+    if (rc == VV_OK)
+        rc = commit(s,
+                    &(struct vv_write){
+                        .ops = vv_buf_slice(&stowed.ops), .count = stowed.count, .has_refs = true},
+                    durability);
+    if (rc < 0)
+        unstow_all(s, &stowed);
+    vv_batch_deinit(&stowed);
+    return rc;
+}
+
+int vv_store_write(struct vv_store *s, const varve_batch *batch, enum varve_durability durability)
+{
+    int rc = check_writable(s);
+    if (rc < 0)
+        return rc;
+    if (batch->ops.count == 0)
+        return durability == VARVE_DURABILITY_DISK ? vv_store_sync(s) : VV_OK;
+    if (stowable(s, batch->value_largest))
+        rc = write_large(s, &batch->ops, durability);
+    else
+        rc = commit(
+            s, &(struct vv_write){.ops = vv_buf_slice(&batch->ops.ops), .count = batch->ops.count},
+            durability);
+    return rc < 0 ? rc : make_last(s, durability);
+}

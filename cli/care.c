@@ -148,7 +148,7 @@ static struct findings begin_findings(struct cli_job *job)
                          .json = cli_given(&job->args, CLI_OPT_JSON),
                          .quiet = cli_given(&job->args, CLI_OPT_QUIET)};
     if (f.json)
-        cli_out_text(job->out, "{\"findings\":[");
+        cli_out_text(job->out, "{\"report\":[");
     return f;
 }
 

@@ -144,12 +144,25 @@ static int print_records(struct cli_inspection *in, struct vv_log_reader *reader
     return VV_OK;
 }
 
+/* Opens the log. A torn tail is a matter of course in the logs that recovery reads, but a value file
+ * is written whole, and what stands behind a gap in it is of interest too. */
+static int open_log(const struct cli_inspection *in, struct vv_log_reader **out)
+{
+    struct vv_log_expect expect = {0};
+    int rc = vv_log_reader_open(in->env, in->path, &expect, out);
+    if (rc != VV_OK || vv_log_reader_head(*out)->kind != VV_LOG_VALUES)
+        return rc;
+    vv_log_reader_close(*out);
+    *out = NULL;
+    expect.later_prev_synced = true;
+    return vv_log_reader_open(in->env, in->path, &expect, out);
+}
+
 int cli_inspect_log(struct cli_inspection *in)
 {
     struct vv_log_reader *reader = NULL;
-    const struct vv_log_expect expect = {0};
     uint64_t count = 0;
-    int rc = vv_log_reader_open(in->env, in->path, &expect, &reader);
+    int rc = open_log(in, &reader);
     if (rc == VV_END) {
         cli_out_text(in->out, in->json ? "{\"type\":\"log\",\"records\":0}\n"
                                        : "a log that was never begun\n");

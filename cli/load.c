@@ -14,7 +14,8 @@
 
 enum {
     LOAD_BATCH_BYTES = 1 << 20,
-    LOAD_ERRORS_SHOWN = 10 /* of those that --skip-errors leaves out */
+    LOAD_BATCH_COUNT = 1 << 16, /* empty entries take room as well */
+    LOAD_ERRORS_SHOWN = 10      /* of those that --skip-errors leaves out */
 };
 
 struct load {
@@ -83,7 +84,9 @@ static int load_line(struct load *load, const struct cli_input *in, uint8_t *lin
     if (rc < 0)
         return cli_complain_store(rc, "%s:%llu", in->name, (unsigned long long)in->line);
     load->pending_bytes += entry.key.size + entry.value.size;
-    return varve_batch_bytes(load->batch) < LOAD_BATCH_BYTES ? CLI_FINE : store_batch(load, in);
+    bool is_full = load->pending_bytes >= LOAD_BATCH_BYTES ||
+                   varve_batch_count(load->batch) >= LOAD_BATCH_COUNT;
+    return is_full ? store_batch(load, in) : CLI_FINE;
 }
 
 static int load_file(struct load *load, const char *name)

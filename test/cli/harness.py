@@ -17,7 +17,6 @@ import os
 import pathlib
 import random
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -94,7 +93,6 @@ def shown(value):
 
 
 def main():
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     wanted = sys.argv[1] if len(sys.argv) > 1 else ""
     passed = failed = 0
     for function in tests:

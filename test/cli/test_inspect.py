@@ -73,7 +73,7 @@ def damage_is_named_and_is_status_one(t):
         path.write_bytes(content)
         t.true(b"\ndamage: " in t.run("inspect", str(path), status=1).out, path)
         t.true(any("damage" in line for line in objects(t, path, status=1)))
-        path.write_bytes(content[:40])
+        path.write_bytes(content[:len(content) // 3])
         t.true(b"\ndamage: " in t.run("inspect", str(path), status=1).out, path)
 
 

@@ -58,6 +58,7 @@ else
     printf '\n$ scripts/dataset %s >%s\n' $set_name "$build/$set_name.tsv"
     scripts/dataset $set_name >"$build/$set_name.tsv"
     run "$varve" load "$store" "$build/$set_name.tsv"
+    run "$varve" compact "$store"
 fi
 
 say "A lookup:"

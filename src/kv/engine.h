@@ -82,7 +82,8 @@ struct vv_engine_ops {
     /* Reads the value that a REF entry of this iterator refers to. */
     int (*resolve)(struct vv_iter *it, vv_slice ref, vv_slice key, struct vv_pin *out);
 
-    /* One bounded step of background work; several threads may tend at once. */
+    /* One bounded step of background work; several threads may tend at once. A failed step has changed
+     * nothing and may be tried again, better after a while. */
     int (*tend)(struct vv_engine *e, enum vv_tended *out);
     /* Freezes the memtable so that tending writes it out; *ticket names the state to wait for. */
     int (*flush_begin)(struct vv_engine *e, uint64_t *ticket);
@@ -95,10 +96,6 @@ struct vv_engine_ops {
     /* +1 while somebody waits for the store to settle: what is otherwise left for an idle hour is
      * done at once. May be NULL. */
     void (*settle)(struct vv_engine *e, int change);
-
-    /* Why background work fails at present, with the story; VV_OK if it does not. Whoever waits for
-     * it gives up with this. */
-    int (*trouble)(struct vv_engine *e);
 
     int (*check)(struct vv_engine *e, void (*report)(void *context, const char *line),
                  void *context);

@@ -20,6 +20,7 @@ struct merge_job {
     uint64_t entries_in;
     bool started;
     bool installed;
+    bool damaged; /* an input does not verify: it stays claimed, so that no job tries it again */
 };
 
 static void set_claims_locked(const struct vv_plan *plan, uint32_t id)
@@ -90,9 +91,10 @@ static int start(struct merge_job *m)
         .table_bytes = table_bytes_for(lsm, m),
     };
     vv_output_init(&m->output, lsm, &options);
-    if ((rc = open_source(m)) < 0)
-        return rc;
-    return vv_iter_first(m->source);
+    if ((rc = open_source(m)) == VV_OK)
+        rc = vv_iter_first(m->source);
+    m->damaged = rc == VV_CORRUPT;
+    return rc;
 }
 
 static int write_entry(struct merge_job *m, struct vv_entry entry)
@@ -223,8 +225,10 @@ static int merge_step(struct vv_job *job, bool *done)
     uint64_t before = m->started ? vv_output_size(&m->output) : 0;
     if (!m->started && (rc = start(m)) < 0)
         return rc;
-    if ((rc = merge_some(m)) < 0)
+    if ((rc = merge_some(m)) < 0) {
+        m->damaged = rc == VV_CORRUPT;
         return rc;
+    }
     uint64_t bytes = vv_output_size(&m->output) - before;
     *done = !m->source->valid;
     if (*done && (rc = install(m)) < 0)
@@ -237,9 +241,11 @@ static int merge_step(struct vv_job *job, bool *done)
 static void merge_free(struct vv_job *job)
 {
     struct merge_job *m = (struct merge_job *)job;
-    vv_mutex_lock(&job->lsm->mu);
-    set_claims_locked(&m->plan, 0);
-    vv_mutex_unlock(&job->lsm->mu);
+    if (!m->damaged) {
+        vv_mutex_lock(&job->lsm->mu);
+        set_claims_locked(&m->plan, 0);
+        vv_mutex_unlock(&job->lsm->mu);
+    }
     vv_iter_close(m->source);
     vv_output_deinit(&m->output, m->installed ? VV_OUTPUT_KEEP : VV_OUTPUT_DISCARD);
     vv_drop_deinit(&m->drop);

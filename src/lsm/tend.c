@@ -6,9 +6,7 @@
  */
 #include "lsm/job.h"
 
-#include <stdio.h>
-
-enum { MERGES_MAX = 4, RETRY_US = 100000, IDLE_US = 500000 };
+enum { MERGES_MAX = 4, IDLE_US = 500000 };
 
 void vv_job_measure(_Atomic(uint64_t) *rate, uint64_t bytes, uint64_t us)
 {
@@ -239,34 +237,18 @@ static void remove_job(struct vv_lsm *lsm, struct vv_job *job)
 }
 
 /* A job that failed is given up; what it read is untouched, so it can be tried again later. */
-static void note_failure(struct vv_lsm *lsm, int rc)
-{
-    vv_mutex_lock(&lsm->mu);
-    lsm->trouble = rc;
-    (void)snprintf(lsm->trouble_story, sizeof lsm->trouble_story, "%s", vv_error_story());
-    lsm->retry_us = vv_env_now_us(lsm->options.env) + RETRY_US;
-    vv_mutex_unlock(&lsm->mu);
-}
-
-static void step_job(struct vv_lsm *lsm, struct vv_job *job)
+static int step_job(struct vv_lsm *lsm, struct vv_job *job)
 {
     bool done = false;
-    bool is_flush = job->is_flush;
     int rc = job->ops->step(job, &done);
     if (rc == VV_OK && !done) {
         vv_mutex_lock(&lsm->mu);
         job->running = false;
         vv_mutex_unlock(&lsm->mu);
-        return;
+        return VV_OK;
     }
-    if (rc < 0)
-        note_failure(lsm, rc);
     remove_job(lsm, job);
-    if (rc == VV_OK && is_flush) {
-        vv_mutex_lock(&lsm->mu);
-        lsm->trouble = VV_OK;
-        vv_mutex_unlock(&lsm->mu);
-    }
+    return rc;
 }
 
 /* Small chores that are no jobs: a spare log, a value file to seal. */
@@ -298,32 +280,16 @@ int vv_lsm_tend(struct vv_engine *e, enum vv_tended *out)
     if (lsm->options.readonly)
         return VV_OK;
     vv_mutex_lock(&lsm->mu);
-    bool resting =
-        lsm->closing || (lsm->trouble < 0 && vv_env_now_us(lsm->options.env) < lsm->retry_us);
-    int rc = resting ? VV_NOTFOUND : next_job_locked(lsm, &job);
+    int rc = lsm->closing ? VV_NOTFOUND : next_job_locked(lsm, &job);
     vv_mutex_unlock(&lsm->mu);
     if (rc == VV_OK) {
-        *out = VV_TENDED_WORKED;
-        step_job(lsm, job);
-        return VV_OK;
-    }
-    if (rc == VV_NOTFOUND && !resting)
+        rc = step_job(lsm, job);
+        worked = rc == VV_OK;
+    } else if (rc == VV_NOTFOUND) {
         rc = do_chore(lsm, &worked);
-    if (rc < 0)
-        note_failure(lsm, rc);
+    }
     *out = worked ? VV_TENDED_WORKED : VV_TENDED_IDLE;
-    return VV_OK;
-}
-
-int vv_lsm_trouble(struct vv_engine *e)
-{
-    struct vv_lsm *lsm = (struct vv_lsm *)e;
-    vv_mutex_lock(&lsm->mu);
-    int rc = lsm->trouble;
-    if (rc < 0)
-        (void)vv_fail(rc, "background work fails: %s", lsm->trouble_story);
-    vv_mutex_unlock(&lsm->mu);
-    return rc;
+    return rc < 0 ? rc : VV_OK;
 }
 
 void vv_lsm_drop_jobs(struct vv_lsm *lsm)

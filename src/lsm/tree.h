@@ -122,9 +122,6 @@ struct vv_lsm {
     int pauses;
     int settlers; /* who wait for the store to settle: idle work is done at once */
     uint64_t idle_clock, idle_since_us;
-    int trouble; /* why background work failed last, or 0 */
-    char trouble_story[256];
-    uint64_t retry_us; /* no new step before this time, in trouble */
     uint64_t last_ticket;
     struct vv_manual *manuals; /* oldest first */
     bool closing;
@@ -236,8 +233,6 @@ VV_MUST int vv_lsm_compact_begin(struct vv_engine *e, const vv_slice *from, cons
 bool vv_lsm_compact_done(struct vv_engine *e, uint64_t ticket);
 void vv_lsm_pause(struct vv_engine *e, int change);
 void vv_lsm_settle(struct vv_engine *e, int change);
-/* Why background work fails at present, with the story; VV_OK if it does not. */
-VV_MUST int vv_lsm_trouble(struct vv_engine *e);
 /* Abandons all jobs; no thread tends any more. */
 void vv_lsm_drop_jobs(struct vv_lsm *lsm);
 

@@ -70,23 +70,20 @@ int vv_lsm_admit(struct vv_engine *e, size_t size_bytes, uint64_t *wait_us)
     struct vv_lsm *lsm = (struct vv_lsm *)e;
     struct vv_pace_input in;
     bool full = false;
-    int rc = VV_OK;
     *wait_us = 0;
     vv_mutex_lock(&lsm->write_mu);
     if (!relaxed_locked(lsm)) {
         pace_input(lsm, &in);
         *wait_us = vv_pace_admit(&lsm->pace, &in, size_bytes, &full);
-        if (memtable_full_locked(lsm, size_bytes) && !frozen_room(lsm)) {
+        if (memtable_full_locked(lsm, size_bytes) && !frozen_room(lsm))
             *wait_us = 1000;
-            rc = vv_lsm_trouble(e); /* waiting would not help */
-        }
-        if (*wait_us > 0 && full && rc == VV_OK && frozen_room(lsm))
+        else if (full)
             *wait_us = 0; /* one large batch may go beyond the limit; more than one may not */
     }
     vv_mutex_unlock(&lsm->write_mu);
     if (*wait_us > 0)
         lsm->options.host->wake(lsm->options.host->context);
-    return rc;
+    return VV_OK;
 }
 
 /* ------------------------------------------------------------------------------------ freezing */

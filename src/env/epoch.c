@@ -32,7 +32,8 @@
 
 enum { SLOTS = 128, LINE_BYTES = 64, IDLE = 0, EPOCH_FIRST = 1, RANK_EPOCH = 920 };
 
-struct slot {
+/* A number with a cache line of its own. */
+struct line {
     _Alignas(LINE_BYTES) _Atomic(uint64_t) epoch;
 };
 
@@ -48,10 +49,10 @@ struct note {
  * passed; no slot is ahead of the counter.
  */
 struct vv_epoch {
-    struct slot slots[SLOTS];
-    _Alignas(LINE_BYTES) _Atomic(uint64_t) now; /* read by all who enter, written by who retires */
+    struct line slots[SLOTS];
+    struct line now; /* read by all who enter, written by who retires */
 
-    _Alignas(LINE_BYTES) struct vv_mutex mu; /* protects all below; rank 920 */
+    struct vv_mutex mu; /* protects all below; rank 920 */
     struct note *oldest;
     struct note **end;
 };
@@ -66,7 +67,7 @@ int vv_epoch_new(struct vv_epoch **out)
     struct vv_epoch *epoch = vv_pages_alloc(sizeof *epoch);
     if (epoch == NULL)
         return VV_NOMEM;
-    atomic_init(&epoch->now, EPOCH_FIRST);
+    atomic_init(&epoch->now.epoch, EPOCH_FIRST);
     vv_mutex_init(&epoch->mu, RANK_EPOCH);
     epoch->end = &epoch->oldest;
     *out = epoch;
@@ -105,7 +106,7 @@ static bool slot_take(struct vv_epoch *epoch, uint32_t index)
     uint64_t idle = IDLE;
     /* Acquire: having read t + 1 here proves that the swap before it is seen. An old value only
      * makes the writer wait for us without need. */
-    uint64_t now = atomic_load_explicit(&epoch->now, memory_order_acquire);
+    uint64_t now = atomic_load_explicit(&epoch->now.epoch, memory_order_acquire);
     return atomic_compare_exchange_strong(&epoch->slots[index].epoch, &idle, now);
 }
 
@@ -178,7 +179,7 @@ void vv_epoch_retire(struct vv_epoch *epoch, void (*release)(void *object), void
     struct note *note = vv_alloc(sizeof *note);
     vv_mutex_lock(&epoch->mu);
     /* Release: who reads the new number sees the swap that came before. */
-    uint64_t at = atomic_fetch_add_explicit(&epoch->now, 1, memory_order_acq_rel);
+    uint64_t at = atomic_fetch_add_explicit(&epoch->now.epoch, 1, memory_order_acq_rel);
     if (note != NULL) {
         *note = (struct note){.epoch = at, .release = release, .object = object};
         *epoch->end = note;

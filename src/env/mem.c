@@ -509,7 +509,7 @@ static int lock_locked(struct mem_world *world, const char *path, struct mem_nod
     int rc = open_locked(world, path, VV_OPEN_WRITE, &node);
     if (rc == VV_NOTFOUND)
         rc = open_locked(world, path, VV_OPEN_CREATE, &node);
-    if (rc < 0)
+    if (rc != VV_OK)
         return rc;
     if (node->locked) {
         handle_drop_locked(world, node);

@@ -473,7 +473,7 @@ static int sim_lock(struct vv_env *env, const char *path, struct vv_lock **out)
         rc = open_node(world, path, VV_OPEN_CREATE, &lock->node);
     if (rc == VV_OK && lock->node->locked)
         rc = vv_fail(VV_LOCKED, "lock %s: another handle holds it", path);
-    if (rc < 0) {
+    if (rc != VV_OK) {
         vv_free(lock);
         return rc;
     }

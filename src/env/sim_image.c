@@ -345,7 +345,7 @@ static int mark_reached(struct sim_world *world, struct sim_node **found)
 static int keep_reached(struct cut *cut)
 {
     struct sim_world *world = cut->new;
-    struct sim_node **found = vv_alloc(world->node_count * sizeof *found);
+    struct sim_node **found = vv_alloc(world->node_count * sizeof(struct sim_node *));
     if (found == NULL)
         return VV_NOMEM;
     int rc = mark_reached(world, found);

@@ -100,7 +100,7 @@ int vv_sim_node_new(struct sim_world *world, enum vv_path_kind kind, struct sim_
 {
     if (world->node_count == world->node_cap) {
         size_t cap = world->node_cap > 0 ? world->node_cap * 2 : 16;
-        struct sim_node **nodes = vv_realloc(world->nodes, cap * sizeof *nodes);
+        struct sim_node **nodes = vv_realloc(world->nodes, cap * sizeof(struct sim_node *));
         if (nodes == NULL)
             return VV_NOMEM;
         world->nodes = nodes;
@@ -160,12 +160,13 @@ int vv_sim_bytes_keep(struct sim_world *world, const vv_slice *parts, size_t siz
 
 int vv_sim_text_keep(struct sim_world *world, vv_slice text, const char **out)
 {
-    const vv_slice parts[] = {text, vv_slice_of("", 1)};
-    vv_slice kept;
-    int rc = vv_sim_bytes_keep(world, parts, text.size + 1, &kept);
-    if (rc == VV_OK)
-        *out = (const char *)kept.data;
-    return rc;
+    char *copy = vv_arena_alloc(&world->arena, text.size + 1, 1);
+    if (copy == NULL)
+        return VV_NOMEM;
+    memcpy(copy, text.data, text.size);
+    copy[text.size] = 0;
+    *out = copy;
+    return VV_OK;
 }
 
 int vv_sim_op_reserve(struct sim_world *world)

@@ -9,8 +9,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -130,7 +130,7 @@ TEST(short_and_interrupted_calls_are_continued)
         parts[i] = vv_slice_of(bytes + i * PART_SIZE, PART_SIZE);
     for (size_t bytes_max = 1; bytes_max <= SIZE; bytes_max++) {
         char name[32];
-        size_t got;
+        size_t got = 0;
         (void)snprintf(name, sizeof name, "data%zu", bytes_max);
         struct place place = place_in(dir, name);
         mean.bytes_max = bytes_max;
@@ -217,9 +217,17 @@ TEST(files_and_locks_are_closed_on_exec)
     struct vv_lock *lock;
     CHECK_OK(vv_env_open(env, place.path, VV_OPEN_CREATE, &file));
     CHECK_OK(vv_env_lock(env, place_in(dir, "lock").path, &lock));
-    char command[PATH_SIZE + 64];
-    (void)snprintf(command, sizeof command, "! ls -l /proc/self/fd | grep -q '%s'", dir);
-    CHECK_EQ_INT(system(command), 0);
+    int found = 0;
+    for (int fd = 0; fd < 256; fd++) {
+        char link[64];
+        char target[PATH_SIZE] = "";
+        (void)snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+        if (readlink(link, target, sizeof target - 1) < 0 || strncmp(target, dir, strlen(dir)) != 0)
+            continue;
+        CHECK((fcntl(fd, F_GETFD) & FD_CLOEXEC) != 0);
+        found++;
+    }
+    CHECK_EQ_INT(found, 2);
     vv_env_unlock(lock);
     vv_file_close(file);
 }
@@ -293,6 +301,39 @@ TEST(a_forked_child_does_not_hold_the_lock_of_a_dead_parent)
     vv_env_unlock(lock);
     (void)close(stay[0]);
     (void)close(stay[1]);
+}
+
+TEST(a_program_started_by_a_dead_parent_does_not_hold_its_lock)
+{
+    struct place place = place_in(test_tmpdir(), "lock");
+    int pid_pipe[2];
+    pid_t program = 0;
+    CHECK_EQ_INT(pipe(pid_pipe), 0);
+    pid_t parent = fork();
+    if (parent == 0) {
+        struct vv_lock *lock;
+        if (vv_env_lock(vv_env_posix(), place.path, &lock) < 0)
+            _exit(1);
+        pid_t child = 0;
+        char sleep_word[] = "sleep";
+        char seconds[] = "100";
+        char *const words[] = {sleep_word, seconds, NULL};
+        /* Spawning runs no fork handlers. */
+        if (posix_spawn(&child, "/bin/sleep", NULL, NULL, words, NULL) != 0)
+            _exit(1);
+        _exit(write(pid_pipe[1], &child, sizeof child) == sizeof child ? 0 : 1);
+    }
+    CHECK_EQ_INT(child_status(parent), 0);
+    CHECK_EQ_INT(read(pid_pipe[0], &program, sizeof program), sizeof program);
+    struct vv_lock *lock = NULL;
+    int rc = vv_env_lock(vv_env_posix(), place.path, &lock);
+    bool alive = kill(program, 0) == 0;
+    (void)kill(program, SIGKILL);
+    CHECK_OK(rc);
+    CHECK(alive);
+    vv_env_unlock(lock);
+    (void)close(pid_pipe[0]);
+    (void)close(pid_pipe[1]);
 }
 
 TEST(a_lock_file_is_never_deleted_and_never_followed)

@@ -68,6 +68,23 @@ static int fail_missing(const char *path)
     return vv_fail(VV_MISSING, "there is no store at %s", path);
 }
 
+/* What is at the path. */
+static int probe(struct vv_env *env, const char *path, enum vv_lsm_found *out)
+{
+    struct vv_path_info info;
+    int rc = vv_env_info(env, path, &info);
+    if (rc < 0)
+        return rc;
+    if (rc == VV_NOTFOUND) {
+        *out = VV_LSM_FOUND_NOTHING;
+        return VV_OK;
+    }
+    if (info.kind == VV_PATH_DIR)
+        return vv_lsm_probe(env, path, out);
+    *out = VV_LSM_FOUND_FOREIGN;
+    return VV_OK;
+}
+
 /* ---- the lock */
 
 static int lock_store(struct vv_env *env, const char *path, struct vv_lock **out)
@@ -220,7 +237,7 @@ static int open_locked(struct lsm_context *c, bool stepped, varve **out)
     enum vv_lsm_found found;
     int rc = lock_store(c->env, c->path, &lock);
     if (rc == VV_OK)
-        rc = vv_lsm_probe(c->env, c->path, &found);
+        rc = probe(c->env, c->path, &found);
     if (rc == VV_OK)
         rc = judge(found, c->options->mode, c->path);
     if (rc == VV_OK) {
@@ -240,7 +257,7 @@ static void undo_home(struct vv_env *env, const char *path, bool made)
     char story[VV_STORY_SIZE];
     (void)snprintf(story, sizeof story, "%s", vv_error_story());
     enum vv_lsm_found found = VV_LSM_FOUND_STORE;
-    if (vv_lsm_probe(env, path, &found) == VV_OK && found == VV_LSM_FOUND_NOTHING) {
+    if (probe(env, path, &found) == VV_OK && found == VV_LSM_FOUND_NOTHING) {
         int rc = remove_lock_file(env, path);
         if (rc == VV_OK && made)
             rc = vv_env_remove_dir(env, path);
@@ -253,7 +270,7 @@ static int open_path(struct lsm_context *c, bool stepped, varve **out)
 {
     enum vv_lsm_found found;
     bool made = false;
-    int rc = vv_lsm_probe(c->env, c->path, &found);
+    int rc = probe(c->env, c->path, &found);
     if (rc == VV_OK)
         rc = judge(found, c->options->mode, c->path);
     if (rc < 0)
@@ -370,7 +387,7 @@ static int lock_existing(struct vv_env *env, const char *path, struct vv_lock **
     enum vv_lsm_found found;
     int rc = check_path(path);
     if (rc == VV_OK)
-        rc = vv_lsm_probe(env, path, &found);
+        rc = probe(env, path, &found);
     if (rc == VV_OK)
         rc = judge(found, VARVE_MODE_EXISTING, path);
     return rc == VV_OK ? lock_store(env, path, out) : rc;

@@ -2,8 +2,8 @@
  * Which tables can be one job.
  *
  * Why jobs that run side by side do no harm, given that no two share an input:
- *   - two jobs must not write into the same keys of the same level: each plan keeps clear of the
- *     span of every job that ends in its level, or in one that it jumps over;
+ *   - two jobs must not write into the same keys of the same level, nor one jump over a level into
+ *     which the other writes: each plan keeps clear of the spans of jobs that end, or may end, there;
  *   - a job that writes into the level another one takes from: its inputs there are all tables that
  *     it overlaps, so the other's tables, none of which is among them, lie beside its keys;
  *   - level 0: a plan takes all older tables that its tables overlap, so two plans, neither of which
@@ -94,14 +94,14 @@ void vv_picker_deinit(struct vv_picker *p)
     *p = (struct vv_picker){0};
 }
 
-/* Whether a job from `from` to `to` over these keys would cross the way of one that runs. */
-static bool crosses(const struct vv_picker *p, int from, int to, vv_slice low, vv_slice high)
+/* Whether a job that ends in `to` with these keys would cross the way of one that runs. */
+static bool crosses(const struct vv_picker *p, int to, vv_slice low, vv_slice high)
 {
     for (size_t i = 0; i < p->span_count; i++) {
         const struct vv_span *span = &p->spans[i];
-        bool ends_here = span->to <= to && (span->to > from || span->to == to);
-        if (span->from == span->to) /* it may end in any level from here on */
-            ends_here = span->from <= to;
+        /* Where only one level is claimed, the job may end in any from there on. A level that others
+         * end in has tables, so nobody jumps over it. */
+        bool ends_here = span->from == span->to ? span->from <= to : span->to == to;
         if (ends_here && compare(p, span->low, high) <= 0 && compare(p, low, span->high) <= 0)
             return true;
     }
@@ -170,7 +170,7 @@ static bool draft_crosses(const struct vv_picker *p, const struct vv_draft *d)
     if (p->span_count == 0)
         return false;
     hull(p, d, &low, &high);
-    return crosses(p, d->from, d->to, low, high);
+    return crosses(p, d->to, low, high);
 }
 
 /* Whether the draft would overlap no more tables below if this one were added. */

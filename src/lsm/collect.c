@@ -34,7 +34,7 @@ struct collect_job {
 
 /* ------------------------------------------------------------------------------- what is alive */
 
-static uint64_t live_bytes(const struct vv_version *version, uint64_t number)
+uint64_t vv_collect_live_bytes(const struct vv_version *version, uint64_t number)
 {
     uint64_t bytes = 0;
     for (int level = 0; level < VV_LEVELS; level++) {
@@ -52,7 +52,7 @@ static uint64_t file_live_bytes(const struct vv_version *version, const struct v
 {
     uint64_t bytes = 0;
     for (size_t i = 0; i < file->serve_count; i++)
-        bytes += live_bytes(version, file->serves[i]);
+        bytes += vv_collect_live_bytes(version, file->serves[i]);
     uint64_t whole = atomic_load(&file->record_bytes);
     return bytes < whole ? bytes : whole;
 }
@@ -80,7 +80,7 @@ uint64_t vv_collect_garbage(struct vv_lsm *lsm, const struct vv_version *version
 static void choose(struct collect_job *c, bool idle)
 {
     struct vv_lsm *lsm = c->job.lsm;
-    uint64_t target = lsm->options.tuning.value_file_bytes;
+    uint64_t target = vv_lsm_value_file_bytes(lsm, c->version);
     uint64_t live_sum = 0;
     size_t small = 0;
     bool worth = false;

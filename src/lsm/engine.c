@@ -221,7 +221,7 @@ static const struct vv_engine_ops *choose_ops(const struct vv_lsm_options *optio
         .compact_done = vv_lsm_compact_done,
         .pause = vv_lsm_pause,
         .settle = vv_lsm_settle,
-            .check = vv_lsm_check,
+        .check = vv_lsm_check,
         .close = close_engine,
     };
     return options->value_log_min == UINT32_MAX ? &without_values : &lsm_ops;

@@ -21,6 +21,7 @@ struct flush_job {
     struct vv_output output;
     uint64_t value_number;
     struct vv_value_writer *values; /* NULL until there is a value for it */
+    uint64_t began_us;
     bool started;
     bool installed;
 };
@@ -181,7 +182,8 @@ static int flush_step(struct vv_job *job, bool *done)
 {
     struct flush_job *f = (struct flush_job *)job;
     struct vv_lsm *lsm = job->lsm;
-    uint64_t began_us = vv_env_now_us(lsm->options.env);
+    if (!f->started)
+        f->began_us = vv_env_now_us(lsm->options.env);
     int rc = f->started ? VV_OK : start(f);
     uint64_t before = f->started && f->source != NULL ? written(f) : 0;
     while (rc == VV_OK && f->source->valid &&
@@ -197,7 +199,8 @@ static int flush_step(struct vv_job *job, bool *done)
         return rc;
     vv_count(&lsm->counters.flush_bytes_written, bytes);
     vv_count(&lsm->counters.flushes, *done ? 1 : 0);
-    vv_job_measure(&lsm->flush_rate, bytes, vv_env_now_us(lsm->options.env) - began_us);
+    if (*done)
+        vv_job_measure(&lsm->flush_rate, written(f), vv_env_now_us(lsm->options.env) - f->began_us);
     return VV_OK;
 }
 

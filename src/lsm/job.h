@@ -39,6 +39,9 @@ VV_MUST int vv_merge_job_new_locked(struct vv_lsm *lsm, struct vv_version *versi
  * threshold. */
 VV_MUST int vv_collect_job_new(struct vv_lsm *lsm, bool idle, struct vv_job **out);
 
+/* Bytes of records that the version's tables refer to in file `number`. */
+uint64_t vv_collect_live_bytes(const struct vv_version *version, uint64_t number);
+
 /* Bytes of garbage in the value files of the version. */
 uint64_t vv_collect_garbage(struct vv_lsm *lsm, const struct vv_version *version);
 

@@ -212,8 +212,15 @@ static inline void show_winner(struct merge *m)
 {
     const struct vv_iter *iter = m->sources[m->winner].iter;
     m->base.valid = iter->valid;
-    if (iter->valid)
-        m->base.at = iter->at;
+    if (!iter->valid)
+        return;
+    /* Field by field, as the source has just stored them: a wider load would wait for the stores. */
+    m->base.at.key.data = iter->at.key.data;
+    m->base.at.key.size = iter->at.key.size;
+    m->base.at.value.data = iter->at.value.data;
+    m->base.at.value.size = iter->at.value.size;
+    m->base.at.seq = iter->at.seq;
+    m->base.at.kind = iter->at.kind;
 }
 
 static void start_over(struct merge *m)

@@ -50,6 +50,18 @@ static int install_file(struct vv_lsm *lsm, struct vv_value_file *file)
     return rc;
 }
 
+/* Files of an eighth of what there is: small enough that collecting one is a small part of the work,
+ * large enough that there are few. */
+uint64_t vv_lsm_value_file_bytes(const struct vv_lsm *lsm, const struct vv_version *version)
+{
+    uint64_t most = lsm->options.tuning.value_file_bytes;
+    uint64_t least = most / 16;
+    uint64_t total = 0;
+    for (size_t i = 0; i < version->value_count; i++)
+        total += atomic_load(&version->values[i]->record_bytes);
+    return total / 8 < least ? least : total / 8 < most ? total / 8 : most;
+}
+
 static int open_stow(struct vv_lsm *lsm, struct vv_stow **out)
 {
     uint64_t number = vv_lsm_next_file(lsm);
@@ -62,6 +74,9 @@ static int open_stow(struct vv_lsm *lsm, struct vv_stow **out)
         rc = VV_NOMEM;
         goto out;
     }
+    struct vv_version *version = vv_lsm_version(lsm);
+    stow->bytes_max = vv_lsm_value_file_bytes(lsm, version);
+    vv_version_unref(version);
     if ((rc = vv_value_writer_open(lsm->values, number, &stow->writer)) < 0)
         goto out;
     if ((rc = vv_env_sync_dir(lsm->options.env, lsm->options.path)) < 0)
@@ -81,8 +96,7 @@ out:
 static int active_locked(struct vv_lsm *lsm, struct vv_stow **out)
 {
     vv_mutex_assert_held(&lsm->stow_mu);
-    if (lsm->stow != NULL &&
-        vv_value_writer_bytes(lsm->stow->writer) >= lsm->options.tuning.value_file_bytes) {
+    if (lsm->stow != NULL && vv_value_writer_bytes(lsm->stow->writer) >= lsm->stow->bytes_max) {
         lsm->stow = NULL; /* a background step seals it */
         lsm->options.host->wake(lsm->options.host->context);
     }
@@ -159,12 +173,42 @@ int vv_lsm_stow_recovered(struct vv_lsm *lsm, struct vv_value_file *file, uint64
     return rc;
 }
 
+/* Nothing that may still be lost or replayed refers to it: all is in tables. */
+static bool is_settled_locked(struct vv_lsm *lsm, const struct vv_stow *stow)
+{
+    vv_mutex_assert_held(&lsm->stow_mu);
+    return stow->in_flight == 0 && stow->last_memtable <= atomic_load(&lsm->flushed_id);
+}
+
 bool vv_lsm_stow_under_way(struct vv_lsm *lsm, uint64_t number)
 {
     vv_mutex_lock(&lsm->stow_mu);
-    bool found = find_locked(lsm, number) != NULL;
+    const struct vv_stow *stow = find_locked(lsm, number);
+    bool under_way = stow != NULL && (stow->writer != NULL || !is_settled_locked(lsm, stow));
     vv_mutex_unlock(&lsm->stow_mu);
-    return found;
+    return under_way;
+}
+
+/* The active file, if all that refers to it is in tables: its number and size. */
+bool vv_lsm_stow_at_rest(struct vv_lsm *lsm, uint64_t *number, uint64_t *bytes)
+{
+    vv_mutex_lock(&lsm->stow_mu);
+    bool at_rest = lsm->stow != NULL && is_settled_locked(lsm, lsm->stow);
+    if (at_rest) {
+        *number = lsm->stow->file->number;
+        *bytes = vv_value_writer_bytes(lsm->stow->writer);
+    }
+    vv_mutex_unlock(&lsm->stow_mu);
+    return at_rest;
+}
+
+/* Lets the next value go to a new file, so that this one can be sealed. */
+void vv_lsm_stow_rotate(struct vv_lsm *lsm, uint64_t number)
+{
+    vv_mutex_lock(&lsm->stow_mu);
+    if (lsm->stow != NULL && lsm->stow->file->number == number)
+        lsm->stow = NULL;
+    vv_mutex_unlock(&lsm->stow_mu);
 }
 
 /* Syncs every file that has a writer: those being filled and those waiting to be sealed. Only
@@ -242,8 +286,7 @@ static void forget_done_locked(struct vv_lsm *lsm)
     struct vv_stow **at = &lsm->stows;
     while (*at != NULL) {
         struct vv_stow *stow = *at;
-        if (stow->writer == NULL && stow->in_flight == 0 &&
-            stow->last_memtable <= atomic_load(&lsm->flushed_id)) {
+        if (stow->writer == NULL && is_settled_locked(lsm, stow)) {
             *at = stow->next;
             stow_free(stow);
         } else {
@@ -271,14 +314,6 @@ int vv_lsm_stow_seal(struct vv_lsm *lsm, bool *worked)
     }
     vv_mutex_unlock(&lsm->sync_mu);
     return rc;
-}
-
-bool vv_lsm_stow_wants_seal(struct vv_lsm *lsm)
-{
-    vv_mutex_lock(&lsm->stow_mu);
-    bool wants = sealable_locked(lsm) != NULL;
-    vv_mutex_unlock(&lsm->stow_mu);
-    return wants;
 }
 
 void vv_lsm_stow_close(struct vv_lsm *lsm)

@@ -17,10 +17,9 @@ void vv_job_measure(_Atomic(uint64_t) *rate, uint64_t bytes, uint64_t us)
     atomic_store_explicit(rate, old == 0 ? now : old - old / 8 + now / 8, memory_order_relaxed);
 }
 
-/* --------------------------------------------------------------------------------------- idleness */
+/* ------------------------------------------------------------------------------------ idleness */
 
-/* Whether nobody has written for a while, or somebody waits for the store to settle. */
-static bool is_idle_locked(struct vv_lsm *lsm)
+bool vv_lsm_idle_locked(struct vv_lsm *lsm)
 {
     vv_mutex_assert_held(&lsm->mu);
     uint64_t clock = atomic_load_explicit(&lsm->write_clock, memory_order_relaxed);
@@ -145,7 +144,7 @@ static int start_merge_locked(struct vv_lsm *lsm, struct vv_job **out)
     struct vv_shape shape = shape_for(lsm, version);
     int rc = pick_manual_locked(lsm, version, &plan);
     if (rc == VV_OK && plan.reason == VV_PLAN_NONE)
-        rc = vv_pick(version, &shape, is_idle_locked(lsm), &plan);
+        rc = vv_pick(version, &shape, vv_lsm_idle_locked(lsm), &plan);
     if (rc == VV_OK && plan.reason == VV_PLAN_NONE)
         rc = VV_NOTFOUND;
     if (rc == VV_OK)
@@ -176,7 +175,7 @@ static int start_unlocked(struct vv_lsm *lsm, int (*make)(struct vv_lsm *, struc
 static int make_collection(struct vv_lsm *lsm, struct vv_job **out)
 {
     vv_mutex_lock(&lsm->mu);
-    bool idle = is_idle_locked(lsm);
+    bool idle = vv_lsm_idle_locked(lsm);
     vv_mutex_unlock(&lsm->mu);
     return vv_collect_job_new(lsm, idle, out);
 }
@@ -251,26 +250,6 @@ static int step_job(struct vv_lsm *lsm, struct vv_job *job)
     return rc;
 }
 
-/* Small chores that are no jobs: a spare log, a value file to seal. */
-static int do_chore(struct vv_lsm *lsm, bool *worked)
-{
-    int rc = vv_lsm_stow_seal(lsm, worked);
-    if (rc < 0 || *worked || lsm->wal == NULL || !vv_wal_wants_spare(lsm->wal))
-        return rc;
-    vv_mutex_lock(&lsm->mu);
-    bool mine = !lsm->making_spare;
-    lsm->making_spare = true;
-    vv_mutex_unlock(&lsm->mu);
-    if (!mine)
-        return VV_OK;
-    *worked = true;
-    rc = vv_wal_prepare_spare(lsm->wal, vv_lsm_next_file(lsm));
-    vv_mutex_lock(&lsm->mu);
-    lsm->making_spare = false;
-    vv_mutex_unlock(&lsm->mu);
-    return rc;
-}
-
 int vv_lsm_tend(struct vv_engine *e, enum vv_tended *out)
 {
     struct vv_lsm *lsm = (struct vv_lsm *)e;
@@ -286,7 +265,7 @@ int vv_lsm_tend(struct vv_engine *e, enum vv_tended *out)
         rc = step_job(lsm, job);
         worked = rc == VV_OK;
     } else if (rc == VV_NOTFOUND) {
-        rc = do_chore(lsm, &worked);
+        rc = vv_lsm_do_chore(lsm, &worked);
     }
     *out = worked ? VV_TENDED_WORKED : VV_TENDED_IDLE;
     return rc < 0 ? rc : VV_OK;

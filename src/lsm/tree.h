@@ -55,6 +55,7 @@ struct vv_frozen {
 struct vv_stow {
     struct vv_value_writer *writer;
     struct vv_value_file *file;
+    uint64_t bytes_max;     /* when to begin the next */
     uint32_t in_flight;     /* references given out, not yet in a memtable */
     uint64_t last_memtable; /* the newest memtable that has a reference into it */
     struct vv_stow *next;
@@ -94,8 +95,10 @@ struct vv_lsm {
     struct vv_memtable *active;
     uint64_t active_log; /* the first log that holds entries of the active memtable */
     uint64_t active_id;
-    uint64_t newest_log;  /* the one being appended to */
-    vv_seq laid_seq;      /* highest sequence that was appended */
+    uint64_t newest_log;    /* the one being appended to */
+    vv_seq laid_seq;        /* highest sequence that was appended */
+    uint64_t active_weight; /* keys and values of the active memtable, stowed ones in full */
+    uint64_t active_deletes;
     size_t pending_bytes; /* appended and not yet published: the memtable has room for it */
     size_t pending_count;
     vv_seq found_seq; /* highest sequence that was published */
@@ -197,6 +200,8 @@ VV_MUST int vv_lsm_freeze_locked(struct vv_lsm *lsm);
 VV_MUST int vv_lsm_stow(struct vv_engine *e, vv_slice key, vv_slice value,
                         uint8_t ref[VV_REF_SIZE]);
 void vv_lsm_unstow(struct vv_engine *e, const uint8_t ref[VV_REF_SIZE]);
+/* How large a value file should be: see stow.c. */
+uint64_t vv_lsm_value_file_bytes(const struct vv_lsm *lsm, const struct vv_version *version);
 /* A published batch has this reference: it is in memtable `memtable_id` now. */
 void vv_lsm_stow_found(struct vv_lsm *lsm, uint32_t file, uint64_t memtable_id);
 /* A batch that recovery replayed refers to this file. */
@@ -204,6 +209,8 @@ VV_MUST int vv_lsm_stow_recovered(struct vv_lsm *lsm, struct vv_value_file *file
                                   uint64_t memtable_id);
 /* Whether references into the file may be under way or only in memtables. */
 bool vv_lsm_stow_under_way(struct vv_lsm *lsm, uint64_t number);
+bool vv_lsm_stow_at_rest(struct vv_lsm *lsm, uint64_t *number, uint64_t *bytes);
+void vv_lsm_stow_rotate(struct vv_lsm *lsm, uint64_t number);
 /* Makes all stowed values durable. sync_mu is held. */
 VV_MUST int vv_lsm_stow_sync(struct vv_lsm *lsm);
 /* Records that a value file is whole. */
@@ -211,7 +218,6 @@ VV_MUST int vv_lsm_install_seal(struct vv_lsm *lsm, struct vv_value_file *file,
                                 uint64_t record_bytes, uint64_t record_count);
 /* Seals one file that is no longer written to, if there is one. Background. */
 VV_MUST int vv_lsm_stow_seal(struct vv_lsm *lsm, bool *worked);
-bool vv_lsm_stow_wants_seal(struct vv_lsm *lsm);
 void vv_lsm_stow_close(struct vv_lsm *lsm);
 
 /* --------------------------------------------------------------------------------------- read.c */
@@ -223,6 +229,11 @@ VV_MUST int vv_lsm_iter(struct vv_engine *e, const struct vv_engine_iter_options
                         vv_seq *seq, struct vv_iter **out);
 VV_MUST int vv_lsm_resolve(struct vv_iter *it, vv_slice ref, vv_slice key, struct vv_pin *out);
 
+/* ------------------------------------------------------------------------------------- chores.c */
+
+/* Small background work that is no job. */
+VV_MUST int vv_lsm_do_chore(struct vv_lsm *lsm, bool *worked);
+
 /* --------------------------------------------------------------------------------------- tend.c */
 
 VV_MUST int vv_lsm_tend(struct vv_engine *e, enum vv_tended *out);
@@ -233,6 +244,8 @@ VV_MUST int vv_lsm_compact_begin(struct vv_engine *e, const vv_slice *from, cons
 bool vv_lsm_compact_done(struct vv_engine *e, uint64_t ticket);
 void vv_lsm_pause(struct vv_engine *e, int change);
 void vv_lsm_settle(struct vv_engine *e, int change);
+/* Whether nobody has written for a while, or somebody waits for the store to settle. mu is held. */
+bool vv_lsm_idle_locked(struct vv_lsm *lsm);
 /* Abandons all jobs; no thread tends any more. */
 void vv_lsm_drop_jobs(struct vv_lsm *lsm);
 

@@ -5,6 +5,7 @@
 
 #include "base/coding.h"
 #include "kv/batch.h"
+#include "kv/ref.h"
 
 #include <stdio.h>
 
@@ -136,6 +137,7 @@ int vv_lsm_freeze_locked(struct vv_lsm *lsm)
     lsm->active = next;
     lsm->active_log = lsm->pending_count > 0 ? log_before : log;
     lsm->active_id++;
+    lsm->active_weight = lsm->active_deletes = 0;
     next = NULL;
     view = NULL;
     lsm->options.host->wake(lsm->options.host->context);
@@ -206,6 +208,18 @@ int vv_lsm_append(struct vv_engine *e, struct vv_write *const *group, size_t cou
     return rc;
 }
 
+/* How much the memtable holds or hides of what is stored: for telling when flushing it is worth it
+ * though it is not full. */
+static void weigh_locked(struct vv_lsm *lsm, const struct vv_entry *entry)
+{
+    struct vv_ref ref;
+    uint64_t value_bytes = entry->value.size;
+    if (entry->kind == VV_KIND_REF && vv_ref_decode(entry->value, &ref))
+        value_bytes = ref.size_bytes;
+    lsm->active_weight += entry->key.size + value_bytes;
+    lsm->active_deletes += entry->kind == VV_KIND_DELETE ? 1 : 0;
+}
+
 static int publish_one_locked(struct vv_lsm *lsm, const struct vv_write *write)
 {
     struct vv_reader r = vv_reader_of(write->ops);
@@ -214,6 +228,7 @@ static int publish_one_locked(struct vv_lsm *lsm, const struct vv_write *write)
     while ((rc = vv_batch_next(&r, &entry)) == VV_OK) {
         if ((rc = vv_memtable_insert(lsm->active, &entry)) < 0)
             return rc;
+        weigh_locked(lsm, &entry);
         if (entry.kind == VV_KIND_REF && write->has_refs)
             vv_lsm_stow_found(lsm, vv_get_u32(entry.value.data), lsm->active_id);
         entry.seq++;

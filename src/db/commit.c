@@ -85,14 +85,16 @@ void vv_commit_deinit(struct vv_commit *c)
 
 /* ---- the queue */
 
-/* True when the queue was empty, and so the newcomer leads. */
+/* True when the queue was empty, and so the newcomer leads. Once it is in, its links are the
+ * leader's to change: who was there is not read from them again. */
 static bool join(struct vv_commit *c, struct commit_member *m)
 {
-    m->older = atomic_load_explicit(&c->newest, memory_order_relaxed);
-    while (!atomic_compare_exchange_weak_explicit(&c->newest, &m->older, m, memory_order_acq_rel,
-                                                  memory_order_relaxed)) {
-    }
-    return m->older == NULL;
+    struct commit_member *older = atomic_load_explicit(&c->newest, memory_order_relaxed);
+    do
+        m->older = older;
+    while (!atomic_compare_exchange_weak_explicit(&c->newest, &older, m, memory_order_acq_rel,
+                                                  memory_order_relaxed));
+    return older == NULL;
 }
 
 /* Members know who is older; walks from the newest down to tell them who is newer. */

@@ -166,7 +166,7 @@ static int set_one(varve_options *options, vv_slice word, uint32_t *seen)
     if (name.size == word.size)
         return bad_word(word, "expected name=value");
     for (unsigned i = 0; i < OPTION_COUNT; i++) {
-        uint64_t number;
+        uint64_t number = 0;
         if (!is_text(name, table[i].name))
             continue;
         if (*seen & 1u << i)

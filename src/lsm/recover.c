@@ -251,18 +251,28 @@ out:
 
 /* ------------------------------------------------------------------------------------ tidying up */
 
+/* A killed process may have synced none of it. */
+static int sync_values(struct vv_lsm *lsm, uint64_t number, uint64_t *size_bytes)
+{
+    struct vv_path path = vv_path_of(lsm->options.path, VV_NAME_VALUES, number);
+    struct vv_file *file = NULL;
+    int rc = vv_env_open(lsm->options.env, path.text, VV_OPEN_WRITE, &file);
+    if (rc == VV_OK && (rc = vv_file_size(file, size_bytes)) == VV_OK)
+        rc = vv_file_sync(file);
+    vv_file_close(file);
+    return rc == VV_NOTFOUND ? vv_fail(VV_CORRUPT, "%s: the file is missing", path.text) : rc;
+}
+
 static int seal_value_files(struct vv_lsm *lsm, const struct vv_version *version)
 {
     for (size_t i = 0; i < version->value_count; i++) {
         struct vv_value_file *file = version->values[i];
-        struct vv_path path = vv_path_of(lsm->options.path, VV_NAME_VALUES, file->number);
-        struct vv_path_info info;
+        uint64_t size = 0;
         if (atomic_load(&file->sealed))
             continue;
-        int rc = vv_env_info(lsm->options.env, path.text, &info);
+        int rc = sync_values(lsm, file->number, &size);
         if (rc < 0)
             return rc;
-        uint64_t size = rc == VV_OK ? info.size_bytes : 0;
         atomic_store(&file->record_bytes, size > VV_LOG_HEAD_SIZE ? size - VV_LOG_HEAD_SIZE : 0);
         atomic_store(&file->sealed, true);
     }
@@ -361,8 +371,8 @@ int vv_recover_tidy(struct vv_lsm *lsm, const struct vv_recovered *recovered)
 {
     bool unclear;
     int rc;
-    if ((rc = vv_replay_cut(lsm, &recovered->replay)) < 0 ||
-        (rc = seal_value_files(lsm, recovered->version)) < 0 ||
+    if ((rc = seal_value_files(lsm, recovered->version)) < 0 ||
+        (rc = vv_replay_cut(lsm, &recovered->replay)) < 0 ||
         (rc = start_log(lsm, &recovered->replay)) < 0 ||
         (rc = vv_lsm_rewrite_manifest(lsm, recovered->version, &unclear)) < 0)
         return rc;

@@ -296,12 +296,16 @@ int vv_replay_insert(struct vv_lsm *lsm, const struct vv_version *version,
 
 /* ------------------------------------------------------------------------------------- cutting */
 
-static int shorten(struct vv_lsm *lsm, const struct vv_replay_log *log)
+/* A killed process may have synced nothing of what we read, and the next log's first record will say
+ * that all before it is safe. */
+static int make_safe(struct vv_lsm *lsm, const struct vv_replay_log *log)
 {
     struct vv_path path = vv_path_of(lsm->options.path, VV_NAME_WAL, log->number);
     struct vv_file *file = NULL;
     int rc = vv_env_open(lsm->options.env, path.text, VV_OPEN_WRITE, &file);
-    if (rc == VV_OK && (rc = vv_file_truncate(file, log->end)) == VV_OK)
+    if (rc == VV_OK && log->cut)
+        rc = vv_file_truncate(file, log->end);
+    if (rc == VV_OK)
         rc = vv_file_sync(file);
     vv_file_close(file);
     return rc == VV_NOTFOUND ? vv_fail(VV_CORRUPT, "%s: the log is missing", path.text) : rc;
@@ -315,8 +319,8 @@ int vv_replay_cut(struct vv_lsm *lsm, const struct vv_replay *replay)
         struct vv_path path = vv_path_of(lsm->options.path, VV_NAME_WAL, log->number);
         if (log->headless || !log->counts)
             rc = vv_env_remove(lsm->options.env, path.text);
-        else if (log->cut)
-            rc = shorten(lsm, log);
+        else
+            rc = make_safe(lsm, log);
     }
     return rc < 0 ? rc : VV_OK;
 }

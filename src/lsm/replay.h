@@ -37,8 +37,8 @@ VV_MUST int vv_replay_survey(struct vv_lsm *lsm, const struct vv_version *versio
 VV_MUST int vv_replay_insert(struct vv_lsm *lsm, const struct vv_version *version,
                              const struct vv_replay *replay);
 
-/* Cuts what does not count: shortens logs and removes those behind a hole. The caller syncs the
- * directory before anything new is written. */
+/* Cuts what does not count: shortens logs and removes those behind a hole. Syncs what stays. The
+ * caller syncs the directory before anything new is written. */
 VV_MUST int vv_replay_cut(struct vv_lsm *lsm, const struct vv_replay *replay);
 
 void vv_replay_deinit(struct vv_replay *replay);

@@ -1,0 +1,23 @@
+/*
+ * The engine and power: what was promised survives, whatever the order of kills, cuts and failing
+ * calls before.
+ */
+#include "engine_world.h"
+
+TEST(what_a_killed_life_left_unsynced_is_safe_once_the_next_life_has_synced)
+{
+    struct world w, cut;
+    world_create(&w);
+    world_write(&w, "small", 1, 100);
+    world_write(&w, "large", 1, 5000);
+    world_kill(&w);
+    world_open(&w);
+    world_write(&w, "later", 1, 100);
+    world_sync(&w);
+    world_cut(&w, VV_SIM_SYNCED, &cut);
+    world_check(&cut, "small", 1, 100);
+    world_check(&cut, "large", 1, 5000);
+    world_check(&cut, "later", 1, 100);
+    world_free(&cut);
+    world_free(&w);
+}

@@ -211,27 +211,20 @@ void vv_lsm_stow_rotate(struct vv_lsm *lsm, uint64_t number)
     vv_mutex_unlock(&lsm->stow_mu);
 }
 
-/* Syncs every file that has a writer: those being filled and those waiting to be sealed. Only
- * syncs and seals remove stows with writers, and both hold sync_mu, so the list's writers stay. */
+/* Syncs every file that has a writer: those being filled and those waiting to be sealed. New stows
+ * come in front of the list, and only who holds sync_mu takes one out or closes its writer, so that
+ * from the first one on the list stands still. */
 int vv_lsm_stow_sync(struct vv_lsm *lsm)
 {
-    struct vv_value_writer *writers[16];
-    size_t count = 0;
     int rc = VV_OK;
     vv_mutex_assert_held(&lsm->sync_mu);
     vv_mutex_lock(&lsm->stow_mu);
-    for (struct vv_stow *stow = lsm->stows; stow != NULL; stow = stow->next) {
-        if (stow->writer == NULL)
-            continue;
-        if (count == sizeof writers / sizeof writers[0]) {
-            rc = vv_fail(VV_BUSY, "%zu value files wait to be sealed", count);
-            break;
-        }
-        writers[count++] = stow->writer;
-    }
+    struct vv_stow *stow = lsm->stows;
     vv_mutex_unlock(&lsm->stow_mu);
-    for (size_t i = 0; rc == VV_OK && i < count; i++)
-        rc = vv_value_writer_sync(writers[i]);
+    for (; rc == VV_OK && stow != NULL; stow = stow->next) {
+        if (stow->writer != NULL)
+            rc = vv_value_writer_sync(stow->writer);
+    }
     return rc;
 }
 

@@ -21,3 +21,24 @@ TEST(what_a_killed_life_left_unsynced_is_safe_once_the_next_life_has_synced)
     world_free(&cut);
     world_free(&w);
 }
+
+TEST(values_that_wait_to_be_sealed_do_not_stop_a_sync)
+{
+    struct world w, cut;
+    char key[16];
+    world_create(&w);
+    w.options.tuning.value_file_bytes = 16 << 10;
+    world_reopen(&w);
+    for (unsigned i = 0; i < 80; i++) {
+        (void)snprintf(key, sizeof key, "key%02u", i);
+        world_write(&w, key, 1, 5000);
+    }
+    world_sync(&w);
+    world_cut(&w, VV_SIM_SYNCED, &cut);
+    for (unsigned i = 0; i < 80; i++) {
+        (void)snprintf(key, sizeof key, "key%02u", i);
+        world_check(&cut, key, 1, 5000);
+    }
+    world_free(&cut);
+    world_free(&w);
+}

@@ -142,6 +142,15 @@ static int add_value_file(struct flush_job *f, struct vv_value_file **out)
     return vv_edit_add_value_file(&f->output.made, &entry);
 }
 
+/* What the tables refer to must be durable before they are. */
+static int sync_stowed(struct vv_lsm *lsm)
+{
+    vv_mutex_lock(&lsm->sync_mu);
+    int rc = vv_lsm_stow_sync(lsm);
+    vv_mutex_unlock(&lsm->sync_mu);
+    return rc;
+}
+
 static int install(struct flush_job *f)
 {
     struct vv_lsm *lsm = f->job.lsm;
@@ -150,6 +159,8 @@ static int install(struct flush_job *f)
     size_t count = 0;
     bool unclear = false;
     int rc;
+    if ((rc = sync_stowed(lsm)) < 0)
+        goto out;
     if (f->values != NULL && (rc = add_value_file(f, &file)) < 0)
         goto out;
     if ((rc = vv_output_finish(&f->output)) < 0)

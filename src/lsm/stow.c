@@ -225,6 +225,9 @@ int vv_lsm_stow_sync(struct vv_lsm *lsm)
         if (stow->writer != NULL)
             rc = vv_value_writer_sync(stow->writer);
     }
+    /* What was read back of these files so far may be lost now, and no later sync would tell. */
+    if (rc < 0)
+        lsm->options.host->poison(lsm->options.host->context, rc);
     return rc;
 }
 

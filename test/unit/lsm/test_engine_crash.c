@@ -42,3 +42,15 @@ TEST(values_that_wait_to_be_sealed_do_not_stop_a_sync)
     world_free(&cut);
     world_free(&w);
 }
+
+TEST(a_flushed_table_refers_to_durable_values_only)
+{
+    struct world w, cut;
+    world_create(&w);
+    world_write(&w, "large", 1, 5000);
+    world_flush(&w);
+    world_cut(&w, VV_SIM_SYNCED, &cut);
+    world_check(&cut, "large", 1, 5000);
+    world_free(&cut);
+    world_free(&w);
+}

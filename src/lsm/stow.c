@@ -5,8 +5,6 @@
  */
 #include "lsm/tree.h"
 
-#include <inttypes.h>
-
 static struct vv_stow *find_locked(struct vv_lsm *lsm, uint64_t number)
 {
     vv_mutex_assert_held(&lsm->stow_mu);
@@ -266,11 +264,22 @@ int vv_lsm_install_seal(struct vv_lsm *lsm, struct vv_value_file *file, uint64_t
     return rc;
 }
 
+/* A file that cannot be sealed, on a full disk for instance, keeps its values, and recovery seals it
+ * by its size. But they must be durable before its writer is gone, because syncs pass it by then. */
+static int sync_unsealed(struct vv_lsm *lsm, struct vv_stow *stow, int rc)
+{
+    int sync_rc = vv_value_writer_sync(stow->writer);
+    if (sync_rc == VV_OK)
+        return rc; /* the story is still the first failure's */
+    lsm->options.host->poison(lsm->options.host->context, sync_rc);
+    return sync_rc;
+}
+
 static int seal(struct vv_lsm *lsm, struct vv_stow *stow)
 {
     int rc = vv_value_writer_seal(stow->writer);
     if (rc < 0)
-        return rc;
+        return sync_unsealed(lsm, stow, rc);
     return vv_lsm_install_seal(lsm, stow->file, vv_value_writer_bytes(stow->writer),
                                vv_value_writer_count(stow->writer));
 }
@@ -302,7 +311,6 @@ int vv_lsm_stow_seal(struct vv_lsm *lsm, bool *worked)
     *worked = stow != NULL;
     if (stow != NULL) {
         rc = seal(lsm, stow);
-        /* A file that cannot be sealed keeps what was synced; recovery seals it by its size. */
         vv_mutex_lock(&lsm->stow_mu);
         vv_value_writer_close(stow->writer);
         stow->writer = NULL;

@@ -54,3 +54,25 @@ TEST(a_flushed_table_refers_to_durable_values_only)
     world_free(&cut);
     world_free(&w);
 }
+
+TEST(values_of_a_file_that_cannot_be_sealed_are_synced_all_the_same)
+{
+    struct world w, cut;
+    world_create(&w);
+    w.options.tuning.value_file_bytes = 16 << 10;
+    world_reopen(&w);
+    world_write(&w, "a", 1, 9000);
+    world_write(&w, "b", 1, 9000);
+    world_write(&w, "c", 1, 9000); /* in the next file */
+    vv_sim_fail_at(w.env, 1, VV_SIM_FAULT_FULL, false);
+    (void)world_try_tend(&w);
+    vv_sim_fail_at(w.env, 0, VV_SIM_FAULT_NONE, false);
+    CHECK_EQ_INT(w.poison_rc, 0);
+    world_sync(&w);
+    world_cut(&w, VV_SIM_SYNCED, &cut);
+    world_check(&cut, "a", 1, 9000);
+    world_check(&cut, "b", 1, 9000);
+    world_check(&cut, "c", 1, 9000);
+    world_free(&cut);
+    world_free(&w);
+}

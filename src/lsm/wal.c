@@ -10,6 +10,7 @@ enum { LOGS_MAX = 64, SPARES_MAX = 2 };
 struct wal_log {
     struct vv_log *log;
     uint64_t number;
+    vv_seq prev_seq;     /* 0 of inherited logs */
     uint64_t size_bytes; /* of inherited logs */
     uint32_t syncing;    /* syncs under way: do not close */
     bool synced;         /* whole, and never appended to again */
@@ -135,6 +136,7 @@ int vv_wal_rotate(struct vv_wal *wal, uint64_t number, vv_seq prev_seq)
     if (log == NULL)
         return VV_NOMEM;
     log->number = number;
+    log->prev_seq = prev_seq;
     drop_empty(wal);
 
     vv_mutex_lock(&wal->mu);
@@ -225,6 +227,18 @@ struct vv_wal_mark vv_wal_here(struct vv_wal *wal)
     }
     vv_mutex_unlock(&wal->mu);
     return mark;
+}
+
+uint64_t vv_wal_log_behind(struct vv_wal *wal, vv_seq seq)
+{
+    uint64_t number = 0;
+    vv_mutex_lock(&wal->mu);
+    for (size_t i = 0; i < wal->log_count; i++) {
+        if (wal->logs[i]->prev_seq <= seq)
+            number = wal->logs[i]->number;
+    }
+    vv_mutex_unlock(&wal->mu);
+    return number;
 }
 
 /* The oldest log up to `number` that is not wholly synced; held until release_synced. */

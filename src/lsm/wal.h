@@ -38,6 +38,9 @@ struct vv_wal_mark {
 };
 struct vv_wal_mark vv_wal_here(struct vv_wal *wal);
 
+/* The log in which the records behind sequence `seq` begin. */
+uint64_t vv_wal_log_behind(struct vv_wal *wal, vv_seq seq);
+
 /* Makes everything up to `mark` durable, older logs first, and the logs' names with it. Only what
  * stands before the mark is said to be synced (VV_RECORD_PREV_SYNCED), because what later records
  * refer to in the value log may not be. */

@@ -27,8 +27,8 @@ static bool memtable_full_locked(const struct vv_lsm *lsm, size_t size_bytes)
     vv_mutex_assert_held(&lsm->write_mu);
     uint64_t limit = lsm->options.tuning.memtable_bytes;
     uint64_t used = vv_memtable_bytes(lsm->active) + lsm->pending_bytes;
-    return vv_memtable_count(lsm->active) + lsm->pending_count > 0 &&
-           (used >= limit || size_bytes > limit - used);
+    /* Freezing an empty one would make no room. */
+    return vv_memtable_count(lsm->active) > 0 && (used >= limit || size_bytes > limit - used);
 }
 
 static bool frozen_room(struct vv_lsm *lsm)
@@ -118,7 +118,6 @@ int vv_lsm_freeze_locked(struct vv_lsm *lsm)
     struct vv_memtable *next = NULL;
     struct vv_view *view = NULL;
     uint64_t log = 0;
-    uint64_t log_before = lsm->newest_log;
     int rc = vv_memtable_new(lsm->options.order, lsm->options.account, &next);
     if (rc < 0)
         return rc;
@@ -135,7 +134,10 @@ int vv_lsm_freeze_locked(struct vv_lsm *lsm)
     }
     push_frozen(lsm, next, view);
     lsm->active = next;
-    lsm->active_log = lsm->pending_count > 0 ? log_before : log;
+    lsm->active_log = log;
+    /* Groups that are not published yet stand in older logs, perhaps in more than one. */
+    if (lsm->wal != NULL && lsm->pending_count > 0)
+        lsm->active_log = vv_wal_log_behind(lsm->wal, lsm->found_seq);
     lsm->active_id++;
     lsm->active_weight = lsm->active_deletes = 0;
     next = NULL;

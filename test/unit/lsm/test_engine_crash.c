@@ -76,3 +76,32 @@ TEST(values_of_a_file_that_cannot_be_sealed_are_synced_all_the_same)
     world_free(&cut);
     world_free(&w);
 }
+
+TEST(a_log_stays_while_a_group_in_it_is_not_published)
+{
+    struct world w, cut;
+    struct world_write a, b, c;
+    world_create(&w);
+    world_write(&w, "before", 1, 100);
+    world_close(&w);
+    w.options.value_log_min = UINT32_MAX;
+    world_open(&w);
+    /* Groups that wait for a sync fill more than one memtable meanwhile. */
+    world_begin(&w, "a", 1, 40000, &a);
+    world_begin(&w, "b", 1, 40000, &b);
+    world_begin(&w, "c", 1, 40000, &c);
+    world_sync(&w);
+    world_publish(&w, &a);
+    world_tend(&w);
+    world_cut(&w, VV_SIM_SYNCED, &cut);
+    world_check(&cut, "before", 1, 100);
+    world_check(&cut, "a", 1, 40000);
+    world_check(&cut, "b", 1, 40000);
+    world_check(&cut, "c", 1, 40000);
+    world_publish(&w, &b);
+    world_publish(&w, &c);
+    world_tend(&w);
+    world_check(&w, "c", 1, 40000);
+    world_free(&cut);
+    world_free(&w);
+}

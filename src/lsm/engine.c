@@ -6,7 +6,7 @@
 #include "base/hash.h"
 #include "log/log.h"
 
-enum { TABLE_BYTES = 32 << 20, BASE_BYTES = 64 << 20, VALUE_FILE_BYTES = 256 << 20 };
+enum { TABLE_BYTES = 32 << 20, BASE_BYTES = 64 << 20, VALUE_FILE_BYTES = 256 << 20, LOGS_MANY = 8 };
 
 /* ------------------------------------------------------------------------------------ defaults */
 
@@ -127,6 +127,18 @@ static int open_everything(const struct vv_version *version)
     return VV_OK;
 }
 
+/* Each life that writes little leaves a small log, and a store that only has short lives would
+ * gather them. */
+static int flush_many_logs(struct vv_lsm *lsm, const struct vv_replay *replay)
+{
+    int rc = VV_OK;
+    vv_mutex_lock(&lsm->write_mu);
+    if (replay->count > LOGS_MANY && vv_memtable_count(lsm->active) > 0)
+        rc = vv_lsm_freeze_locked(lsm);
+    vv_mutex_unlock(&lsm->write_mu);
+    return rc;
+}
+
 static int open_tree(struct vv_lsm *lsm, vv_seq *seq)
 {
     struct vv_recovered recovered = {0};
@@ -141,6 +153,8 @@ static int open_tree(struct vv_lsm *lsm, vv_seq *seq)
     else
         rc = vv_recover_tidy(lsm, &recovered);
     if (rc < 0 || (rc = first_view(lsm, recovered.version)) < 0)
+        goto out;
+    if (!lsm->options.readonly && (rc = flush_many_logs(lsm, &recovered.replay)) < 0)
         goto out;
     *seq =
         recovered.replay.seen_seq > lsm->flushed_seq ? recovered.replay.seen_seq : lsm->flushed_seq;

@@ -4,7 +4,7 @@
 #include "env/thread.h"
 #include "lsm/names.h"
 
-enum { LOGS_MAX = 64, SPARES_MAX = 2 };
+enum { SPARES_MAX = 2 };
 
 /* One log file of the chain. `log` is NULL for those that recovery found. */
 struct wal_log {
@@ -27,9 +27,9 @@ struct vv_wal {
 
     struct vv_mutex sync_mu; /* one sync at a time, so that older logs go first; rank 35 */
 
-    struct vv_mutex mu;             /* protects all below; never held over a sync; rank 55 */
-    struct wal_log *logs[LOGS_MAX]; /* ascending; the last one is appended to */
-    size_t log_count;
+    struct vv_mutex mu;    /* protects all below; never held over a sync; rank 55 */
+    struct wal_log **logs; /* ascending; the last one is appended to */
+    size_t log_count, log_cap;
     struct wal_spare spares[SPARES_MAX];
     size_t spare_count;
     uint64_t spare_bytes;
@@ -75,6 +75,7 @@ void vv_wal_free(struct vv_wal *wal)
         return;
     for (size_t i = 0; i < wal->log_count; i++)
         log_free(wal->logs[i]);
+    vv_free(wal->logs);
     vv_free(wal->records);
     vv_mutex_deinit(&wal->mu);
     vv_mutex_deinit(&wal->sync_mu);
@@ -82,6 +83,21 @@ void vv_wal_free(struct vv_wal *wal)
 }
 
 /* ----------------------------------------------------------------------------------- rotating */
+
+/* Makes room for one more log. */
+static int reserve_locked(struct vv_wal *wal)
+{
+    vv_mutex_assert_held(&wal->mu);
+    if (wal->log_count < wal->log_cap)
+        return VV_OK;
+    size_t cap = wal->log_cap == 0 ? 16 : wal->log_cap * 2;
+    struct wal_log **logs = vv_realloc(wal->logs, cap * sizeof logs[0]);
+    if (logs == NULL)
+        return VV_NOMEM;
+    wal->logs = logs;
+    wal->log_cap = cap;
+    return VV_OK;
+}
 
 static bool all_synced_locked(const struct vv_wal *wal)
 {
@@ -140,18 +156,18 @@ int vv_wal_rotate(struct vv_wal *wal, uint64_t number, vv_seq prev_seq)
     drop_empty(wal);
 
     vv_mutex_lock(&wal->mu);
+    int rc = reserve_locked(wal);
     options.prev_synced = all_synced_locked(wal);
     if (wal->log_count > 0)
         options.head.prev_number = wal->logs[wal->log_count - 1]->number;
-    if (wal->options.recycle && take_spare_locked(wal, &spare_number)) {
+    if (rc == VV_OK && wal->options.recycle && take_spare_locked(wal, &spare_number)) {
         spare = vv_path_of(wal->options.dir, VV_NAME_SPARE, spare_number);
         options.spare = spare.text;
     }
-    bool room = wal->log_count < LOGS_MAX;
     vv_mutex_unlock(&wal->mu);
 
-    int rc = room ? vv_log_create(wal->options.env, path.text, &options, &log->log)
-                  : vv_fail(VV_BUSY, "%d logs wait to be flushed", LOGS_MAX);
+    if (rc == VV_OK)
+        rc = vv_log_create(wal->options.env, path.text, &options, &log->log);
     if (rc < 0) {
         if (options.spare != NULL)
             remove_file(wal, VV_NAME_SPARE, spare_number);
@@ -316,13 +332,13 @@ static int add_inherited(struct vv_wal *wal, uint64_t number, uint64_t size_byte
     *log = (struct wal_log){.number = number, .size_bytes = size_bytes, .synced = true};
     vv_mutex_lock(&wal->mu);
     vv_assert(wal->log_count == 0 || wal->logs[wal->log_count - 1]->number < number);
-    bool room = wal->log_count < LOGS_MAX;
-    if (room)
+    int rc = reserve_locked(wal);
+    if (rc == VV_OK)
         wal->logs[wal->log_count++] = log;
     vv_mutex_unlock(&wal->mu);
-    if (!room)
+    if (rc < 0)
         vv_free(log);
-    return room ? VV_OK : vv_fail(VV_BUSY, "more than %d logs are left to flush", LOGS_MAX);
+    return rc;
 }
 
 int vv_wal_inherit(struct vv_wal *wal, uint64_t number, uint64_t size_bytes)

@@ -105,3 +105,20 @@ TEST(a_log_stays_while_a_group_in_it_is_not_published)
     world_free(&cut);
     world_free(&w);
 }
+
+TEST(a_store_can_be_opened_and_closed_any_number_of_times)
+{
+    struct world w;
+    char key[16];
+    world_create(&w);
+    for (unsigned i = 0; i < 150; i++) {
+        (void)snprintf(key, sizeof key, "key%u", i);
+        world_write(&w, key, 1, 50);
+        world_reopen(&w);
+    }
+    for (unsigned i = 0; i < 150; i++) {
+        (void)snprintf(key, sizeof key, "key%u", i);
+        world_check(&w, key, 1, 50);
+    }
+    world_free(&w);
+}

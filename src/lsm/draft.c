@@ -79,7 +79,7 @@ int vv_picker_init(struct vv_picker *p, const struct vv_version *v, const struct
         }
     }
     for (int i = 0; i < 2; i++) {
-        p->scratch[i] = vv_alloc(v->levels[0].count * sizeof p->scratch[i][0]);
+        p->scratch[i] = vv_alloc(v->levels[0].count * sizeof(struct vv_table_meta *));
         if (p->scratch[i] == NULL)
             return VV_NOMEM;
     }
@@ -455,7 +455,7 @@ bool vv_draft_rewrite(const struct vv_picker *p, struct vv_run_range range, uint
 
 static int copy_tables(struct vv_table_meta **from, size_t count, struct vv_plan *plan, int side)
 {
-    plan->inputs[side] = vv_alloc(count * sizeof from[0]);
+    plan->inputs[side] = vv_alloc(count * sizeof(struct vv_table_meta *));
     if (plan->inputs[side] == NULL)
         return VV_NOMEM;
     for (size_t i = 0; i < count; i++) {

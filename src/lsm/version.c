@@ -175,7 +175,8 @@ static size_t place_by_age(const struct vv_run *run, const struct vv_table_meta 
 
 static void run_insert(struct vv_run *run, size_t at, struct vv_table_meta *table)
 {
-    memmove(run->tables + at + 1, run->tables + at, (run->count - at) * sizeof run->tables[0]);
+    memmove(run->tables + at + 1, run->tables + at,
+            (run->count - at) * sizeof(struct vv_table_meta *));
     run->tables[at] = table;
     run->count++;
     run->bytes += table->facts.size_bytes;
@@ -224,7 +225,7 @@ static int keep_tables(struct vv_version *v, const struct vv_version *base, size
         struct vv_run *run = &v->levels[level];
         if (from->count + room == 0)
             continue;
-        if ((run->tables = vv_alloc((from->count + room) * sizeof run->tables[0])) == NULL)
+        if ((run->tables = vv_alloc((from->count + room) * sizeof(struct vv_table_meta *))) == NULL)
             return VV_NOMEM;
         for (size_t i = 0; i < from->count; i++) {
             struct vv_table_meta *table = from->tables[i];
@@ -285,7 +286,7 @@ static int run_grow(struct vv_run *run)
     if ((run->count & (run->count - 1)) != 0)
         return VV_OK;
     size_t cap = run->count > 0 ? 2 * run->count : 1;
-    struct vv_table_meta **tables = vv_realloc(run->tables, cap * sizeof tables[0]);
+    struct vv_table_meta **tables = vv_realloc(run->tables, cap * sizeof(struct vv_table_meta *));
     if (tables == NULL)
         return VV_NOMEM;
     run->tables = tables;
@@ -453,7 +454,8 @@ static void add_value_file(struct vv_version *v, struct vv_value_file *file)
     if (at < v->value_count && v->values[at]->number == file->number) {
         vv_value_file_unref(v->values[at]);
     } else {
-        memmove(v->values + at + 1, v->values + at, (v->value_count - at) * sizeof v->values[0]);
+        memmove(v->values + at + 1, v->values + at,
+                (v->value_count - at) * sizeof(struct vv_value_file *));
         v->value_count++;
     }
     v->values[at] = file;
@@ -469,7 +471,7 @@ static int apply_values(struct vv_version *v, const struct vv_version *base,
         numbers_copy(change->value_removes, change->value_remove_count, "value file", &removes);
     if (rc < 0)
         goto out;
-    if ((v->values = vv_alloc(room * sizeof v->values[0])) == NULL) {
+    if ((v->values = vv_alloc(room * sizeof(struct vv_value_file *))) == NULL) {
         rc = VV_NOMEM;
         goto out;
     }

@@ -307,6 +307,7 @@ static inline size_t tree_merge(struct tree *t, const struct vv_plan *plan, stru
             count += file->count;
         }
     }
+    CHECK(all != NULL);
     qsort(all, count, sizeof *all, tree_compare);
     bool settle = plan->last && vv_rng_one_in(&t->rng, 2);
     for (size_t i = 0; i < count; i++) {

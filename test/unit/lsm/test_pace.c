@@ -59,7 +59,7 @@ TEST(the_price_of_a_byte_is_continuous)
         uint64_t rate = vv_pace_rate(&in);
         double next = rate == 0 ? 0 : 1 / (double)rate;
         CHECK(next >= price);
-        CHECK(next - price < 0.01 / (double)(in.merge_rate / 8));
+        CHECK(next - price < 0.08 / (double)in.merge_rate);
         price = next;
     }
     in.debt_bytes = 0;

@@ -62,11 +62,11 @@ static void world_init(struct world *w, struct vv_rng *rng)
         .env = w->env, .dir = "/", .order = &bytewise, .account = &w->account};
     memcpy(options.uuid, uuid, sizeof uuid);
     CHECK_OK(vv_tables_new(&options, &w->tables));
-    for (uint8_t key = 1; key < KEYS; key++) {
+    for (int key = 1; key < KEYS; key++) {
         if (vv_rng_one_in(rng, 3))
             continue;
         for (vv_seq seq = 1 + vv_rng_below(rng, 3); seq > 0; seq--)
-            w->items[w->count++] = (struct item){key, 10 * seq};
+            w->items[w->count++] = (struct item){(uint8_t)key, 10 * seq};
         if (vv_rng_one_in(rng, 8) && w->run.count < TABLES_MAX) {
             write_table(w, 1 + w->run.count, begin, w->count);
             begin = w->count;

@@ -92,7 +92,6 @@ int varve_delete(varve *db, varve_slice key)
 
 static int durability_of(const varve_write_options *options, enum varve_durability *out)
 {
-    *out = VARVE_DURABILITY_DEFAULT;
     if (options == NULL)
         return VV_OK;
     if (options->size < sizeof *options)
@@ -106,9 +105,10 @@ static int durability_of(const varve_write_options *options, enum varve_durabili
 int varve_write(varve *db, const varve_batch *batch, const varve_write_options *options)
 {
     struct vv_call call;
-    enum varve_durability durability;
-    int rc = batch == NULL ? vv_fail(VV_INVALID, "no batch was given")
-                           : durability_of(options, &durability);
+    enum varve_durability durability = VARVE_DURABILITY_DEFAULT;
+    if (batch == NULL)
+        return vv_fail(VV_INVALID, "no batch was given");
+    int rc = durability_of(options, &durability);
     if (rc < 0 || (rc = vv_store_enter(db, &call)) < 0)
         return rc;
     rc = vv_store_write(db->store, batch, durability);

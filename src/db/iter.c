@@ -398,7 +398,9 @@ static int fetch_value(varve_iter *it, vv_slice *out)
 int varve_iter_value(varve_iter *it, varve_slice *out)
 {
     vv_slice value;
-    int rc = out == NULL ? vv_fail(VV_INVALID, "nowhere to put the value") : begin(it);
+    if (out == NULL)
+        return vv_fail(VV_INVALID, "nowhere to put the value");
+    int rc = begin(it);
     if (rc < 0)
         return rc;
     if (it->keys_only)

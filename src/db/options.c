@@ -19,8 +19,11 @@ enum {
     VALUE_LOG_MIN = 1024,
     BUDGET_SHARE = 8, /* of the memory */
     ORDER_NAME_MAX = 255,
+    VALUE_LOG_MIN_MIN = 256,
+    THREADS_MAX = 16,
 };
 
+#define BUDGET_MIN   ((uint64_t)4 << 20)
 #define BUDGET_LEAST ((uint64_t)64 << 20)
 #define BUDGET_MOST  ((uint64_t)2 << 30)
 
@@ -29,29 +32,23 @@ enum kind { KIND_WORD, KIND_NUMBER, KIND_SIZE };
 struct option {
     const char *name;
     enum kind kind;
+    int first_word;               /* of the words: its number; lower ones are only "default" */
     size_t offset, width;         /* of the field */
     uint64_t min, max;            /* of numbers; zero is always fine and means the default */
     const char *words[WORDS_MAX]; /* in the order of the enum */
-    int first_word;               /* its number; what is below has no word but "default" */
 };
 
 #define FIELD(name) offsetof(varve_options, name), sizeof(((varve_options *)0)->name)
 
 static const struct option table[] = {
-    {"mode", KIND_WORD, FIELD(mode), 0, 3, {"create", "existing", "exclusive", "readonly"}, 0},
-    {"engine", KIND_WORD, FIELD(engine), 0, 1, {"lsm"}, 1},
-    {"durability", KIND_WORD, FIELD(durability), 0, 4, {"none", "os", "interval", "disk"}, 1},
-    {"sync_interval_ms", KIND_NUMBER, FIELD(sync_interval_ms), 1, UINT32_MAX, {0}, 0},
-    {"memory_budget", KIND_SIZE, FIELD(memory_budget), VV_MEMORY_BUDGET_MIN, INT64_MAX, {0}, 0},
-    {"compression", KIND_WORD, FIELD(compression), 0, 3, {"none", "lz4", "zstd"}, 1},
-    {"background_threads",
-     KIND_NUMBER,
-     FIELD(background_threads),
-     1,
-     VV_BACKGROUND_THREADS_MAX,
-     {0},
-     0},
-    {"value_log_min", KIND_SIZE, FIELD(value_log_min), VV_VALUE_LOG_MIN_MIN, UINT32_MAX, {0}, 0},
+    {"mode", KIND_WORD, 0, FIELD(mode), 0, 3, {"create", "existing", "exclusive", "readonly"}},
+    {"engine", KIND_WORD, 1, FIELD(engine), 0, 1, {"lsm"}},
+    {"durability", KIND_WORD, 1, FIELD(durability), 0, 4, {"none", "os", "interval", "disk"}},
+    {"sync_interval_ms", KIND_NUMBER, 0, FIELD(sync_interval_ms), 1, UINT32_MAX, {0}},
+    {"memory_budget", KIND_SIZE, 0, FIELD(memory_budget), BUDGET_MIN, INT64_MAX, {0}},
+    {"compression", KIND_WORD, 1, FIELD(compression), 0, 3, {"none", "lz4", "zstd"}},
+    {"background_threads", KIND_NUMBER, 0, FIELD(background_threads), 1, THREADS_MAX, {0}},
+    {"value_log_min", KIND_SIZE, 0, FIELD(value_log_min), VALUE_LOG_MIN_MIN, UINT32_MAX, {0}},
 };
 
 enum { OPTION_COUNT = sizeof table / sizeof table[0] };
@@ -136,7 +133,7 @@ static bool parse_value(const struct option *option, vv_slice s, uint64_t *out)
         return parse_number(s, option->kind, out) && in_range(option, *out);
     for (int i = 0; i < WORDS_MAX && option->words[i] != NULL; i++) {
         if (is_text(s, option->words[i])) {
-            *out = (uint64_t)(option->first_word + i);
+            *out = (uint64_t)option->first_word + (uint64_t)i;
             return true;
         }
     }
@@ -267,7 +264,7 @@ static uint32_t default_threads(const struct vv_env_facts *facts)
     uint32_t half = facts->cpu_count / 2;
     if (half < 1)
         return 1;
-    return half < VV_BACKGROUND_THREADS_MAX ? half : VV_BACKGROUND_THREADS_MAX;
+    return half < THREADS_MAX ? half : THREADS_MAX;
 }
 
 int vv_options_resolve(const varve_options *given, const struct vv_env_facts *facts,

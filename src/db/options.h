@@ -9,10 +9,6 @@
 
 #include <varve/varve.h>
 
-#define VV_MEMORY_BUDGET_MIN      ((uint64_t)4 << 20)
-#define VV_VALUE_LOG_MIN_MIN      256u
-#define VV_BACKGROUND_THREADS_MAX 16u
-
 /* Checks `given` (NULL: all defaults) and fills every default in. VV_INVALID names what is wrong;
  * VV_UNSUPPORTED for what a newer header has and this library has not. */
 VV_MUST int vv_options_resolve(const varve_options *given, const struct vv_env_facts *facts,

@@ -84,7 +84,9 @@ int varve_get_at(varve *db, const varve_snapshot *at, varve_slice key, varve_pin
     struct vv_call call;
     struct vv_pin pin = {VV_SLICE_EMPTY, NULL, NULL};
     vv_seq seq;
-    int rc = out == NULL ? vv_fail(VV_INVALID, "nowhere to put the value") : vv_key_check(key);
+    if (out == NULL)
+        return vv_fail(VV_INVALID, "nowhere to put the value");
+    int rc = vv_key_check(key);
     if (rc < 0 || (rc = vv_store_enter(db, &call)) < 0)
         return rc;
     struct vv_store *s = db->store;

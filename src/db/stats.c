@@ -7,7 +7,7 @@
 
 #include <inttypes.h>
 
-enum { FORMAT_VERSION = 1 };
+enum { FORMAT_VERSION = 1, VALUE_SIZE = 8 };
 
 struct field {
     const char *name;
@@ -17,7 +17,7 @@ struct field {
 
 #define FIELD(name)                                                                                \
     {                                                                                              \
-#name, offsetof(varve_stats, name), sizeof(((varve_stats *)0)->name) / sizeof(uint64_t)    \
+#name, offsetof(varve_stats, name), sizeof(((varve_stats *)0)->name) / VALUE_SIZE          \
     }
 
 static const struct field fields[] = {
@@ -76,7 +76,8 @@ static const struct field fields[] = {
 
 enum { FIELD_COUNT = sizeof fields / sizeof fields[0] };
 
-_Static_assert(sizeof(varve_stats) == sizeof(size_t) + (FIELD_COUNT + 2 * (VARVE_LEVELS - 1)) * 8,
+_Static_assert(sizeof(varve_stats) ==
+                   sizeof(size_t) + (FIELD_COUNT + 2 * (VARVE_LEVELS - 1)) * VALUE_SIZE,
                "every field of varve_stats has its line in the table");
 
 /* ---- gathering */
@@ -237,8 +238,9 @@ int varve_stats_text(varve *db, int json, char **out)
     struct vv_call call;
     struct vv_buf text = VV_BUF_INIT;
     varve_stats now;
-    int rc =
-        out == NULL ? vv_fail(VV_INVALID, "nowhere to put the text") : vv_store_enter(db, &call);
+    if (out == NULL)
+        return vv_fail(VV_INVALID, "nowhere to put the text");
+    int rc = vv_store_enter(db, &call);
     if (rc < 0)
         return rc;
     gather(db->store, &now);
@@ -294,8 +296,9 @@ int varve_property(varve *db, const char *name, char **out)
 {
     struct vv_call call;
     struct vv_buf text = VV_BUF_INIT;
-    int rc = name == NULL || out == NULL ? vv_fail(VV_INVALID, "no name, or nowhere for the text")
-                                         : vv_store_enter(db, &call);
+    if (name == NULL || out == NULL)
+        return vv_fail(VV_INVALID, "no name was given, or nowhere to put the text");
+    int rc = vv_store_enter(db, &call);
     if (rc < 0)
         return rc;
     rc = print_property(db->store, name, &text);

@@ -51,14 +51,14 @@ struct vv_store {
     struct vv_engine_maker maker;
     struct vv_engine *engine; /* until closed */
 
+    struct vv_commit commit;
     alignas(64) _Atomic(vv_seq) visible; /* written by the commit leader, read by all */
-    alignas(64) struct vv_poison poison;
+    struct vv_poison poison;
     /* The functions that release pinned values: few, and a pin names its one by index. Filled from
      * the front, with release. */
     _Atomic(vv_release *) releases[VV_RELEASES_MAX];
     struct vv_snapshots snapshots;
     struct vv_iters iters;
-    struct vv_commit commit;
     struct vv_work work;
     struct vv_histogram put_us, get_us;
 };

@@ -158,7 +158,7 @@ TEST(writers_on_four_threads_each_see_their_own_writes_in_order)
     for (int i = 0; i < 3; i++) {
         struct fake_controls controls = {0};
         varve *db = fake_store(&controls, levels[i]);
-        int count = test_soak() ? 20000 : 500;
+        int count = test_soak() ? 3000 : 500;
         CHECK_EQ_INT(write_from_all(db, count), 0);
         CHECK_EQ_U64(vv_db_seq(db), WRITERS * count);
         CHECK_EQ_U64(atomic_load(&controls.seen.appended_writes), WRITERS * count);

@@ -219,15 +219,9 @@ TEST(many_versions_of_a_key_are_one_entry_in_both_directions)
 
 TEST(a_prefix_shows_what_starts_with_it)
 {
-    static const char *const keys[] = {"a",
-                                       "ab",
-                                       "aba",
-                                       "ac",
-                                       "b",
-                                       "\xff",
-                                       "\xff\xff",
-                                       "\xff\xff"
-                                       "a"};
+    static const char *const keys[] = {
+        "a", "ab", "aba", "ac", "b", "\xff", "\xff\xff", "\xff\xff\x61",
+    };
     static const struct {
         const char *prefix;
         int count;

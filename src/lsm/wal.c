@@ -120,23 +120,35 @@ static bool take_spare_locked(struct vv_wal *wal, uint64_t *number)
     return true;
 }
 
-/* A log whose first append failed holds nothing that anybody was told of. */
+/* A log whose first append failed holds nothing that anybody was told of. It goes only now that a
+ * newer one voids what the logs before it must not have. */
 static void drop_empty(struct vv_wal *wal)
 {
     struct wal_log *empty = NULL;
     vv_mutex_lock(&wal->mu);
     size_t last = wal->log_count - 1;
-    if (wal->log_count > 0 && wal->logs[last]->log != NULL && wal->logs[last]->syncing == 0 &&
-        vv_log_size(wal->logs[last]->log) == VV_LOG_HEAD_SIZE) {
-        empty = wal->logs[last];
+    if (wal->log_count > 1 && wal->logs[last - 1]->log != NULL &&
+        wal->logs[last - 1]->syncing == 0 &&
+        vv_log_size(wal->logs[last - 1]->log) == VV_LOG_HEAD_SIZE) {
+        empty = wal->logs[last - 1];
+        wal->logs[last - 1] = wal->logs[last];
         wal->log_count--;
     }
     vv_mutex_unlock(&wal->mu);
     if (empty == NULL)
         return;
-    wal->newest = NULL;
     remove_file(wal, VV_NAME_WAL, empty->number);
     log_free(empty);
+}
+
+/* Creating a log failed. Its header may be on disk all the same, or come back after a power cut, and
+ * would void what the log before it gets from now on: so that one must not get anything. */
+static void give_up(struct vv_wal *wal, uint64_t number, uint64_t spare_number)
+{
+    wal->broken = true;
+    remove_file(wal, VV_NAME_WAL, number);
+    if (spare_number > 0)
+        remove_file(wal, VV_NAME_SPARE, spare_number);
 }
 
 int vv_wal_rotate(struct vv_wal *wal, uint64_t number, vv_seq prev_seq)
@@ -153,7 +165,6 @@ int vv_wal_rotate(struct vv_wal *wal, uint64_t number, vv_seq prev_seq)
         return VV_NOMEM;
     log->number = number;
     log->prev_seq = prev_seq;
-    drop_empty(wal);
 
     vv_mutex_lock(&wal->mu);
     int rc = reserve_locked(wal);
@@ -169,8 +180,7 @@ int vv_wal_rotate(struct vv_wal *wal, uint64_t number, vv_seq prev_seq)
     if (rc == VV_OK)
         rc = vv_log_create(wal->options.env, path.text, &options, &log->log);
     if (rc < 0) {
-        if (options.spare != NULL)
-            remove_file(wal, VV_NAME_SPARE, spare_number);
+        give_up(wal, number, options.spare != NULL ? spare_number : 0);
         vv_free(log);
         return rc;
     }
@@ -180,6 +190,7 @@ int vv_wal_rotate(struct vv_wal *wal, uint64_t number, vv_seq prev_seq)
     vv_mutex_unlock(&wal->mu);
     wal->newest = log->log;
     wal->broken = false;
+    drop_empty(wal);
     return VV_OK;
 }
 
@@ -257,14 +268,15 @@ uint64_t vv_wal_log_behind(struct vv_wal *wal, vv_seq seq)
     return number;
 }
 
-/* The oldest log up to `number` that is not wholly synced; held until release_synced. */
-static struct wal_log *hold_unsynced(struct vv_wal *wal, uint64_t number)
+/* The oldest log above `above` and up to `number` that is not wholly synced; held until
+ * release_synced. */
+static struct wal_log *hold_unsynced(struct vv_wal *wal, uint64_t above, uint64_t number)
 {
     struct wal_log *found = NULL;
     vv_mutex_lock(&wal->mu);
     for (size_t i = 0; i < wal->log_count && found == NULL; i++) {
         struct wal_log *log = wal->logs[i];
-        if (log->log != NULL && !log->synced && log->number <= number)
+        if (log->log != NULL && !log->synced && log->number > above && log->number <= number)
             found = log;
     }
     if (found != NULL)
@@ -276,7 +288,7 @@ static struct wal_log *hold_unsynced(struct vv_wal *wal, uint64_t number)
 static void release_synced(struct vv_wal *wal, struct wal_log *log, bool synced)
 {
     vv_mutex_lock(&wal->mu);
-    bool newest = log == wal->logs[wal->log_count - 1];
+    bool newest = wal->log_count > 0 && log == wal->logs[wal->log_count - 1];
     log->synced = log->synced || (synced && !newest);
     log->syncing--;
     bool last = log->retired && log->syncing == 0;
@@ -303,9 +315,11 @@ static int sync_names(struct vv_wal *wal)
 static int sync_all(struct vv_wal *wal, struct vv_wal_mark mark)
 {
     struct wal_log *log;
+    uint64_t done = 0;
     int rc = VV_OK;
-    while (rc == VV_OK && (log = hold_unsynced(wal, mark.number)) != NULL) {
+    while (rc == VV_OK && (log = hold_unsynced(wal, done, mark.number)) != NULL) {
         bool last = log->number == mark.number;
+        done = log->number;
         rc = vv_log_sync_to(log->log, last ? mark.size_bytes : UINT64_MAX);
         release_synced(wal, log, rc == VV_OK && !last);
         if (last)

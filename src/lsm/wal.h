@@ -25,7 +25,8 @@ VV_MUST int vv_wal_new(const struct vv_wal_options *options, struct vv_wal **out
 void vv_wal_free(struct vv_wal *wal);
 
 /* Starts log `number`, in front of which the last good sequence is `prev_seq`: records of earlier
- * logs with higher sequences do not count. On failure the chain is as before. */
+ * logs with higher sequences do not count. After a failure the newest log takes no more: rotate
+ * again. */
 VV_MUST int vv_wal_rotate(struct vv_wal *wal, uint64_t number, vv_seq prev_seq);
 
 /* Appends the group with one write. After a failure the newest log takes no more: rotate. */

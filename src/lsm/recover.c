@@ -346,7 +346,8 @@ static int start_log(struct vv_lsm *lsm, const struct vv_replay *replay)
 {
     struct vv_wal_options options = {.env = lsm->options.env,
                                      .dir = lsm->options.path,
-                                     .recycle = lsm->options.log_mode == VV_LSM_LOG_RECYCLE};
+                                     .recycle = lsm->options.log_mode == VV_LSM_LOG_RECYCLE,
+                                     .seen_seq = replay->seen_seq};
     bool empty = vv_memtable_count(lsm->active) == 0;
     int rc;
     lsm->newest_log = vv_lsm_next_file(lsm);
@@ -364,7 +365,11 @@ static int start_log(struct vv_lsm *lsm, const struct vv_replay *replay)
         if (log->counts && (rc = vv_wal_inherit(lsm->wal, log->number, log->size_bytes)) < 0)
             return rc;
     }
-    return vv_wal_rotate(lsm->wal, lsm->newest_log, replay->last_seq);
+    if ((rc = vv_wal_rotate(lsm->wal, lsm->newest_log, replay->last_seq)) < 0)
+        return rc;
+    /* What is cut next was the only witness of the numbers in it. */
+    bool witness = replay->seen_seq > replay->last_seq;
+    return witness ? vv_wal_sync(lsm->wal, vv_wal_here(lsm->wal)) : VV_OK;
 }
 
 int vv_recover_tidy(struct vv_lsm *lsm, const struct vv_recovered *recovered)
@@ -372,8 +377,8 @@ int vv_recover_tidy(struct vv_lsm *lsm, const struct vv_recovered *recovered)
     bool unclear;
     int rc;
     if ((rc = seal_value_files(lsm, recovered->version)) < 0 ||
-        (rc = vv_replay_cut(lsm, &recovered->replay)) < 0 ||
         (rc = start_log(lsm, &recovered->replay)) < 0 ||
+        (rc = vv_replay_cut(lsm, &recovered->replay)) < 0 ||
         (rc = vv_lsm_rewrite_manifest(lsm, recovered->version, &unclear)) < 0)
         return rc;
     return remove_orphans(lsm, recovered->version);

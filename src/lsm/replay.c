@@ -177,7 +177,11 @@ static int survey_log(struct vv_lsm *lsm, const struct vv_version *version,
     if (rc == VV_END) {
         log->end = vv_log_reader_end(reader);
         log->cut = vv_log_reader_tail(reader) == VV_LOG_TAIL_TORN;
-        log->seen_seq = vv_log_reader_seq_seen(reader);
+        /* A log begins above all that had been seen, though its records do not follow on that. */
+        uint64_t first_seq = vv_log_reader_head(reader)->first_seq;
+        log->seen_seq = first_seq > 0 ? first_seq - 1 : 0;
+        if (log->seen_seq < vv_log_reader_seq_seen(reader))
+            log->seen_seq = vv_log_reader_seq_seen(reader);
         rc = VV_OK;
     }
     vv_log_reader_close(reader);

@@ -156,9 +156,10 @@ int vv_wal_rotate(struct vv_wal *wal, uint64_t number, vv_seq prev_seq)
     struct vv_path path = vv_path_of(wal->options.dir, VV_NAME_WAL, number);
     struct vv_path spare;
     uint64_t spare_number = 0;
+    vv_seq seen = wal->options.seen_seq > prev_seq ? wal->options.seen_seq : prev_seq;
     struct vv_log_create_options options = {
         .head = {
-            .kind = VV_LOG_WAL, .number = number, .first_seq = prev_seq + 1, .prev_seq = prev_seq}};
+            .kind = VV_LOG_WAL, .number = number, .first_seq = seen + 1, .prev_seq = prev_seq}};
     memcpy(options.head.uuid, wal->options.uuid, VV_UUID_SIZE);
     struct wal_log *log = vv_alloc_zero(sizeof *log);
     if (log == NULL)

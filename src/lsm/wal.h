@@ -16,7 +16,8 @@ struct vv_wal_options {
     struct vv_env *env;
     const char *dir; /* lives longer */
     uint8_t uuid[VV_UUID_SIZE];
-    bool recycle; /* keep obsolete logs for reuse, so that a sync carries no metadata */
+    bool recycle;    /* keep obsolete logs for reuse, so that a sync carries no metadata */
+    vv_seq seen_seq; /* sequences up to here were given out before; each log's header says so */
 };
 
 VV_MUST int vv_wal_new(const struct vv_wal_options *options, struct vv_wal **out);

@@ -122,3 +122,25 @@ TEST(a_store_can_be_opened_and_closed_any_number_of_times)
     }
     world_free(&w);
 }
+
+TEST(numbers_that_a_lost_record_had_are_not_given_out_again)
+{
+    struct world w, cut, again;
+    char path[64];
+    world_create(&w);
+    for (unsigned i = 1; i <= 5; i++)
+        world_write(&w, "key", i, 100);
+    vv_seq seen = w.given;
+    world_find(&w, ".wal", WORLD_LAST, path);
+    /* The third record did not get to the disk, the later ones did. */
+    world_damage(&w, path, 96 + 2 * 136 + 60, 8);
+    world_cut(&w, VV_SIM_ALL, &cut);
+    world_check(&cut, "key", 2, 100);
+    CHECK_EQ_U64(cut.given, seen);
+    world_cut(&cut, VV_SIM_SYNCED, &again);
+    world_check(&again, "key", 2, 100);
+    CHECK(again.given >= seen);
+    world_free(&again);
+    world_free(&cut);
+    world_free(&w);
+}

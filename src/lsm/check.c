@@ -60,9 +60,10 @@ static int check_values(struct vv_value_file *file)
 {
     uint64_t count;
     uint64_t bytes;
+    /* Asked before reading: the file may grow and be sealed meanwhile. */
+    uint64_t wanted = atomic_load(&file->sealed) ? atomic_load(&file->record_count) : 0;
     int rc = vv_values_check(file, &count, &bytes);
-    uint64_t wanted = atomic_load(&file->record_count);
-    if (rc == VV_OK && atomic_load(&file->sealed) && wanted > 0 && count != wanted)
+    if (rc == VV_OK && wanted > 0 && count != wanted)
         rc = vv_fail(VV_CORRUPT, "value file %06" PRIu64 " has %" PRIu64 " values, not %" PRIu64,
                      file->number, count, wanted);
     return rc;

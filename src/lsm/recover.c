@@ -167,8 +167,13 @@ static int make_values(struct vv_lsm *lsm, const struct vv_edit *sum, struct par
         struct vv_value_file *file;
         int rc = check_file(lsm, VV_NAME_VALUES, v->number,
                             v->sealed ? v->record_bytes + VV_LOG_HEAD_SIZE : 0);
+        bool headless = false;
+        if (rc == VV_OK && !v->sealed)
+            rc = vv_values_headless(lsm->values, v->number, &headless);
         if (rc < 0)
             return rc;
+        if (headless)
+            continue; /* an orphan, then */
         if ((rc = vv_value_file_new(lsm->values, v->number, v->serves, v->serve_count, &file)) < 0)
             return rc;
         atomic_store(&file->record_bytes, v->record_bytes);

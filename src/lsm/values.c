@@ -334,6 +334,18 @@ int vv_values_probe(struct vv_value_file *file, struct vv_ref ref, vv_slice key)
     return rc;
 }
 
+int vv_values_headless(struct vv_values *values, uint64_t number, bool *out)
+{
+    struct vv_path path = vv_path_of(values->options.dir, VV_NAME_VALUES, number);
+    struct vv_log_expect any = {.kind = VV_LOG_VALUES};
+    struct vv_log_reader *reader = NULL;
+    int rc = vv_log_reader_open(values->options.env, path.text, &any, &reader);
+    *out = rc == VV_END;
+    vv_log_reader_close(reader);
+    /* Damage is for whoever needs the file. */
+    return rc == VV_CORRUPT || rc == VV_UNSUPPORTED || rc > 0 ? VV_OK : rc;
+}
+
 int vv_values_size(struct vv_value_file *file, uint64_t *out)
 {
     struct vv_value_handle *h;
@@ -344,8 +356,12 @@ int vv_values_size(struct vv_value_file *file, uint64_t *out)
 int vv_values_check(struct vv_value_file *file, uint64_t *count, uint64_t *bytes)
 {
     struct vv_path path = vv_path_of(file->owner->options.dir, VV_NAME_VALUES, file->number);
-    struct vv_log_expect expect = {VV_LOG_VALUES, file->number, file->owner->options.uuid,
-                                   file->sealed};
+    /* A file that recovery has sealed may have a torn end: how much it should have, nobody knows. */
+    bool whole = atomic_load(&file->sealed) && atomic_load(&file->record_count) > 0;
+    struct vv_log_expect expect = {.kind = VV_LOG_VALUES,
+                                   .number = file->number,
+                                   .uuid = file->owner->options.uuid,
+                                   .later_prev_synced = whole};
     struct vv_log_reader *reader = NULL;
     struct vv_record record;
     uint64_t offset;
@@ -353,8 +369,6 @@ int vv_values_check(struct vv_value_file *file, uint64_t *count, uint64_t *bytes
     *count = *bytes = 0;
     if (rc == VV_NOTFOUND)
         rc = vv_fail(VV_CORRUPT, "%s: the file is missing", path.text);
-    if (rc == VV_END && file->sealed)
-        rc = vv_fail(VV_CORRUPT, "%s: the file has no header", path.text);
     while (rc == VV_OK && (rc = vv_log_read(reader, &record, &offset)) == VV_OK) {
         if (record.type == VV_RECORD_KV) {
             *count += 1;

@@ -57,6 +57,9 @@ VV_MUST int vv_values_read(struct vv_value_file *file, struct vv_ref ref, vv_sli
 /* Verifies that the record of the reference is whole: for recovery. */
 VV_MUST int vv_values_probe(struct vv_value_file *file, struct vv_ref ref, vv_slice key);
 
+/* Whether power failed before the header of the file was written, so that there is nothing in it. */
+VV_MUST int vv_values_headless(struct vv_values *values, uint64_t number, bool *out);
+
 /* Bytes the value file takes on disk. */
 VV_MUST int vv_values_size(struct vv_value_file *file, uint64_t *out);
 

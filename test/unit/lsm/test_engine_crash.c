@@ -144,3 +144,43 @@ TEST(numbers_that_a_lost_record_had_are_not_given_out_again)
     world_free(&cut);
     world_free(&w);
 }
+
+TEST(a_value_file_whose_header_was_lost_is_no_damage)
+{
+    struct world w, cut;
+    world_create(&w);
+    world_write(&w, "small", 1, 100);
+    world_sync(&w);
+    world_write(&w, "large", 1, 5000);
+    struct vv_env *image;
+    CHECK_OK(vv_sim_image(w.env, vv_sim_call_count(w.env), VV_SIM_SYNCED, 0, &image));
+    world_init(&cut, image);
+    cut.options.readonly = true;
+    world_open(&cut);
+    world_check(&cut, "small", 1, 100);
+    world_close(&cut);
+    cut.options.readonly = false;
+    world_open(&cut);
+    CHECK_OK(cut.engine->ops->check(cut.engine, NULL, NULL));
+    world_close(&cut);
+    cut.options.readonly = true;
+    world_open(&cut);
+    world_free(&cut);
+    world_free(&w);
+}
+
+TEST(a_torn_end_of_a_value_file_is_no_damage)
+{
+    struct world w, cut;
+    world_create(&w);
+    world_write(&w, "a", 1, 5000);
+    world_sync(&w);
+    world_write(&w, "b", 1, 5000);
+    for (uint64_t choice = 0; choice < 40; choice++) {
+        CHECK_OK(world_try_cut(&w, VV_SIM_SECTORS, choice, &cut));
+        world_check(&cut, "a", 1, 5000);
+        CHECK_OK(cut.engine->ops->check(cut.engine, NULL, NULL));
+        world_free(&cut);
+    }
+    world_free(&w);
+}

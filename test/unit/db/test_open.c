@@ -286,6 +286,29 @@ static void count_lines(void *context, const char *line)
     ++*(int *)context;
 }
 
+/* Inverts a byte in the middle of the first file with this ending. */
+static void damage(const char *path, const char *ending)
+{
+    struct vv_buf names = VV_BUF_INIT;
+    CHECK_OK(vv_env_list(vv_env_posix(), path, &names));
+    const char *at = (const char *)names.data, *end = at + names.size;
+    while (at < end &&
+           (strlen(at) < strlen(ending) || strcmp(at + strlen(at) - strlen(ending), ending) != 0))
+        at += strlen(at) + 1;
+    CHECK(at < end);
+    (void)snprintf(path_buf[1], sizeof path_buf[1], "%s/%s", path, at);
+    FILE *file = fopen(path_buf[1], "r+");
+    CHECK(file != NULL);
+    CHECK(fseek(file, 0, SEEK_END) == 0);
+    long middle = ftell(file) / 2;
+    CHECK(fseek(file, middle, SEEK_SET) == 0);
+    int byte = fgetc(file);
+    CHECK(fseek(file, middle, SEEK_SET) == 0);
+    CHECK(fputc(byte ^ 0xff, file) != EOF);
+    CHECK(fclose(file) == 0);
+    vv_buf_deinit(&names);
+}
+
 TEST(checking_a_whole_store_finds_nothing_and_a_damaged_one_is_told)
 {
     home = test_tmpdir();
@@ -302,6 +325,13 @@ TEST(checking_a_whole_store_finds_nothing_and_a_damaged_one_is_told)
     CHECK_OK(varve_verify(db, count_lines, &lines));
     CHECK_OK(varve_close(db));
     CHECK_OK(varve_check(path, NULL, count_lines, &lines));
+    lines = 0;
+    damage(path, ".sst");
+    CHECK_RC(varve_check(path, NULL, count_lines, &lines), VARVE_CORRUPT);
+    CHECK(lines > 0);
+    CHECK_RC(varve_check(path, NULL, NULL, NULL), VARVE_CORRUPT);
+    CHECK_OK(varve_repair(path, NULL, count_lines, &lines));
+    CHECK_OK(varve_check(path, NULL, NULL, NULL));
 }
 
 TEST(facts_about_a_store_can_be_asked_for_by_name)

@@ -271,7 +271,7 @@ VARVE_API int varve_batch_put(varve_batch *batch, varve_slice key, varve_slice v
 VARVE_API int varve_batch_delete(varve_batch *batch, varve_slice key);
 VARVE_API void varve_batch_clear(varve_batch *batch);
 VARVE_API size_t varve_batch_count(const varve_batch *batch); /* changes in it */
-VARVE_API size_t varve_batch_bytes(const varve_batch *batch); /* memory its content takes */
+VARVE_API size_t varve_batch_bytes(const varve_batch *batch); /* of its keys and values, encoded */
 
 typedef struct varve_write_options {
     size_t size;                      /* sizeof(varve_write_options) */

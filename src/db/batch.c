@@ -77,5 +77,5 @@ size_t varve_batch_count(const varve_batch *batch)
 
 size_t varve_batch_bytes(const varve_batch *batch)
 {
-    return batch == NULL ? 0 : batch->ops.ops.cap;
+    return batch == NULL ? 0 : batch->ops.ops.size;
 }

@@ -16,6 +16,7 @@ enum tag {
     TAG_VALUE_FILE = 9,
     TAG_VALUE_GONE = 11,
     TAG_SNAPSHOT = 14,
+    TAG_CLOSED = 15,
     TAG_SKIPPABLE = 64,
 };
 
@@ -218,6 +219,10 @@ int vv_edit_encode(const struct vv_edit *edit, struct vv_buf *out)
         put_number_field(&f, TAG_VALUE_GONE, edit->values_gone[i], out);
     if (edit->snapshot)
         put_field(&f, TAG_SNAPSHOT, out);
+    if (edit->closed_log > 0) {
+        put_number(&f, edit->closed_log);
+        put_number_field(&f, TAG_CLOSED, edit->closed_bytes, out);
+    }
     vv_buf_deinit(&f.content);
     return f.rc;
 }
@@ -348,6 +353,12 @@ static int read_gone(struct vv_reader *r, uint64_t **numbers, size_t *count)
     return rc < 0 ? rc : add_number(numbers, count, number);
 }
 
+static int read_closed(struct vv_reader *r, struct vv_edit *out)
+{
+    int rc = read_number(r, "closed log", UINT64_MAX, &out->closed_log);
+    return rc < 0 ? rc : read_number(r, "closed log", UINT64_MAX, &out->closed_bytes);
+}
+
 static int read_field(uint64_t tag, struct vv_reader *r, struct vv_edit *out)
 {
     switch (tag) {
@@ -360,6 +371,7 @@ static int read_field(uint64_t tag, struct vv_reader *r, struct vv_edit *out)
     case TAG_VALUE_FILE: return read_value_file(r, out);
     case TAG_VALUE_GONE: return read_gone(r, &out->values_gone, &out->value_gone_count);
     case TAG_SNAPSHOT: out->snapshot = true; return VV_OK;
+    case TAG_CLOSED: return read_closed(r, out);
     default:
         if (tag < TAG_SKIPPABLE)
             return vv_fail(VV_UNSUPPORTED,
@@ -442,6 +454,9 @@ static int print_head(const struct vv_edit *e, struct vv_buf *out)
         rc = vv_buf_printf(out, "next file %" PRIu64 "\n", e->next_file);
     if (rc == VV_OK && e->flushed_seq > 0)
         rc = vv_buf_printf(out, "flushed up to sequence %" PRIu64 "\n", e->flushed_seq);
+    if (rc == VV_OK && e->closed_log > 0)
+        rc = vv_buf_printf(out, "closed with log %" PRIu64 " of %" PRIu64 " bytes\n", e->closed_log,
+                           e->closed_bytes);
     if (rc == VV_OK && e->log_number > 0)
         rc = vv_buf_printf(out, "replay logs from %" PRIu64 "\n", e->log_number);
     return rc;

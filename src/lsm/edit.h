@@ -15,6 +15,8 @@
  *    9  value file  number, sealed (0/1), record bytes, record count, count of files served, those
  *   11  value gone  number
  *   14  snapshot    empty: this edit alone is the whole state up to here
+ *   15  closed      log number, bytes: the store was closed in order, and this log, the newest, and
+ *                   all before it are synced up to here
  */
 #ifndef VV_LSM_EDIT_H
 #define VV_LSM_EDIT_H
@@ -49,6 +51,8 @@ struct vv_edit {
     uint64_t next_file;
     vv_seq flushed_seq;
     uint64_t log_number;
+    uint64_t closed_log; /* with the next */
+    uint64_t closed_bytes;
     bool snapshot;
 
     struct vv_edit_table *tables; /* owned, as are the contents */

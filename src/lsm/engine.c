@@ -184,6 +184,22 @@ void vv_lsm_free(struct vv_lsm *lsm)
     vv_free(lsm);
 }
 
+/* Tells the MANIFEST how far the log reaches, so that the next open can tell damage from a crash. */
+static void mark_closed(struct vv_lsm *lsm)
+{
+    if (lsm->wal == NULL || vv_wal_broken(lsm->wal) || vv_lsm_sync(&lsm->base) < 0)
+        return;
+    struct vv_wal_mark end = vv_wal_here(lsm->wal);
+    lsm->closed_log = end.number;
+    lsm->closed_bytes = end.size_bytes;
+    struct vv_edit edit = {.closed_log = end.number, .closed_bytes = end.size_bytes};
+    struct vv_install nothing = {.flushed_count = 0};
+    bool unclear;
+    /* Without the mark the next open believes in a crash, which costs nobody anything. */
+    int rc = vv_lsm_install(lsm, &edit, &nothing, &unclear);
+    (void)rc;
+}
+
 static void close_engine(struct vv_engine *e)
 {
     struct vv_lsm *lsm = (struct vv_lsm *)e;
@@ -191,6 +207,10 @@ static void close_engine(struct vv_engine *e)
     lsm->closing = true;
     vv_mutex_unlock(&lsm->mu);
     vv_lsm_drop_jobs(lsm);
+    if (!lsm->options.readonly && atomic_load(&lsm->view) != NULL) {
+        vv_lsm_stow_close(lsm);
+        mark_closed(lsm);
+    }
     vv_lsm_free(lsm);
 }
 

@@ -117,6 +117,10 @@ static int snapshot_format(const struct vv_lsm *lsm, struct vv_edit *edit)
     memcpy(edit->uuid, lsm->uuid, sizeof edit->uuid);
     edit->log_number = lsm->log_number;
     edit->flushed_seq = lsm->flushed_seq;
+    if (lsm->closed_log >= lsm->log_number) {
+        edit->closed_log = lsm->closed_log;
+        edit->closed_bytes = lsm->closed_bytes;
+    }
     if ((rc = vv_buf_assign(&edit->engine, vv_slice_str("lsm"))) < 0)
         return rc;
     return vv_buf_assign(&edit->comparator, vv_slice_str(vv_order_name(lsm->options.order)));

@@ -95,6 +95,10 @@ static int apply_edit(void *context, const struct vv_edit *edit)
         if ((rc = vv_edit_add_value_file(sum, &edit->values[i])) < 0)
             return rc;
     }
+    if (edit->closed_log > 0) {
+        sum->closed_log = edit->closed_log;
+        sum->closed_bytes = edit->closed_bytes;
+    }
     if (edit->next_file > sum->next_file)
         sum->next_file = edit->next_file;
     if (edit->log_number > sum->log_number)
@@ -237,6 +241,8 @@ int vv_recover_read(struct vv_lsm *lsm, struct vv_recovered *out)
     if (rc < 0)
         goto out;
     lsm->log_number = sum.log_number;
+    lsm->closed_log = sum.closed_log;
+    lsm->closed_bytes = sum.closed_bytes;
     lsm->flushed_seq = sum.flushed_seq;
     if ((rc = vv_recover_rooms(lsm)) < 0 || (rc = make_version(lsm, &sum, &out->version)) < 0)
         goto out;

@@ -231,15 +231,37 @@ static int decide(struct vv_lsm *lsm, struct vv_replay *replay)
     return VV_OK;
 }
 
+/* After an orderly close nothing may be missing. */
+static int check_closed(struct vv_lsm *lsm, const struct vv_replay *replay)
+{
+    if (lsm->closed_log < lsm->log_number)
+        return VV_OK; /* what it held is in tables */
+    for (size_t i = 0; i < replay->count; i++) {
+        const struct vv_replay_log *log = &replay->logs[i];
+        if (log->number == lsm->closed_log && log->end >= lsm->closed_bytes)
+            return VV_OK;
+        if (log->number == lsm->closed_log)
+            return vv_fail(VV_CORRUPT,
+                           "%s/%06" PRIu64 ".wal reads up to %" PRIu64
+                           ", but was closed with %" PRIu64 " bytes",
+                           lsm->options.path, log->number, log->end, lsm->closed_bytes);
+    }
+    return vv_fail(VV_CORRUPT, "%s/%06" PRIu64 ".wal: the log is missing", lsm->options.path,
+                   lsm->closed_log);
+}
+
 int vv_replay_survey(struct vv_lsm *lsm, const struct vv_version *version, struct vv_replay *out)
 {
     bool later_prev_synced = false;
     int rc = list_logs(lsm, out);
     /* From the newest back, since each log says how safe those before it are. */
     for (size_t i = out->count; rc == VV_OK && i-- > 0;) {
+        later_prev_synced = later_prev_synced || out->logs[i].number <= lsm->closed_log;
         rc = survey_log(lsm, version, &out->logs[i], later_prev_synced);
         later_prev_synced = later_prev_synced || out->logs[i].prev_synced;
     }
+    if (rc == VV_OK)
+        rc = check_closed(lsm, out);
     return rc == VV_OK ? decide(lsm, out) : rc;
 }
 

@@ -115,6 +115,8 @@ struct vv_lsm {
     bool manifest_broken;
     uint64_t log_number; /* as the MANIFEST has it */
     vv_seq flushed_seq;
+    uint64_t closed_log; /* of the last orderly close: this log is whole up to closed_bytes */
+    uint64_t closed_bytes;
 
     struct vv_mutex mu;                     /* protects all below; rank 50 */
     struct vv_frozen frozen[VV_FROZEN_MAX]; /* oldest first */

@@ -15,7 +15,7 @@ enum {
 
 int vv_table_blame(const struct vv_table *t, int rc)
 {
-    return vv_fail_in(rc, "table %" PRIu64, t->number);
+    return vv_fail_in(rc, "%06" PRIu64 ".sst", t->number);
 }
 
 /* ------------------------------------------------------------------------------------ blocks */

@@ -96,5 +96,21 @@ def destroy_refuses_what_is_no_store(t):
     t.fails("destroy", "--force", t.store)
     t.equal(os.listdir(t.store), ["letter.txt"])
 
+@test
+def a_log_damaged_after_an_orderly_close_is_reported_never_shortened(t):
+    fill(t)
+    log = max(pathlib.Path(t.store).glob("*.wal"), key=lambda p: p.stat().st_size)
+    whole = log.read_bytes()
+    dump = t.run("dump", t.store).out
+    for damaged in (whole[:5000] + bytes([whole[5000] ^ 1]) + whole[5001:],  # one bit
+                    whole[:-8], whole[:len(whole) // 2], whole[:50], b""):
+        log.write_bytes(damaged)
+        result = t.run("dump", t.store, status=None)
+        t.equal((result.status, len(damaged)), (2, len(damaged)))
+        t.true(log.name.encode() in result.err, result.err)
+        t.true(t.run("check", t.store, status=None).status in (1, 2))
+    log.write_bytes(whole)
+    t.equal(t.run("dump", t.store).out, dump)
+
 
 main()

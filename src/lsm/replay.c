@@ -102,8 +102,9 @@ static int open_reader(struct vv_lsm *lsm, uint64_t number, bool later_prev_sync
     return rc == VV_NOTFOUND ? vv_fail(VV_CORRUPT, "%s: the log is missing", path.text) : rc;
 }
 
+/* What was flushed needs no proof: its values are durable, and may have been collected since. */
 static int survey_record(struct vv_replay_log *log, const struct vv_record *record, uint64_t offset,
-                         struct unproved *unproved)
+                         vv_seq flushed_seq, struct unproved *unproved)
 {
     int rc = vv_batch_verify(record->body, record->aux);
     if (rc < 0)
@@ -112,7 +113,7 @@ static int survey_record(struct vv_replay_log *log, const struct vv_record *reco
         log->prev_synced = (record->flags & VV_RECORD_PREV_SYNCED) != 0;
     if ((record->flags & VV_RECORD_PREV_SYNCED) != 0)
         vv_buf_clear(&unproved->records);
-    if ((record->flags & VV_RECORD_HAS_REFS) != 0) {
+    if ((record->flags & VV_RECORD_HAS_REFS) != 0 && record->seq > flushed_seq) {
         struct unproved_record entry = {offset, log->last_seq};
         rc = vv_buf_append(&unproved->records, &entry, sizeof entry);
     }
@@ -168,7 +169,7 @@ static int survey_log(struct vv_lsm *lsm, const struct vv_version *version,
     log->prev_seq = vv_log_reader_head(reader)->prev_seq;
     while ((rc = vv_log_read(reader, &record, &offset)) == VV_OK) {
         if (record.type == VV_RECORD_BATCH &&
-            (rc = survey_record(log, &record, offset, &unproved)) < 0) {
+            (rc = survey_record(log, &record, offset, lsm->flushed_seq, &unproved)) < 0) {
             rc = vv_fail_in(rc, "%s/%06" PRIu64 ".wal at %" PRIu64, lsm->options.path, log->number,
                             offset);
             break;

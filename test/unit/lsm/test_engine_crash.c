@@ -184,3 +184,28 @@ TEST(a_torn_end_of_a_value_file_is_no_damage)
     }
     world_free(&w);
 }
+
+TEST(a_value_that_was_flushed_and_collected_is_not_missed_in_the_log)
+{
+    struct world w;
+    struct world_write waiting;
+    world_create(&w);
+    world_write(&w, "key", 1, 9000);
+    world_write(&w, "key", 2, 9000);
+    world_begin(&w, "waiting", 1, 100, &waiting);
+    world_sync(&w);
+    world_flush(&w); /* the log stays: a group in it is not published */
+    vv_batch_deinit(&waiting.batch);
+    world_kill(&w);
+    world_open(&w);
+    w.engine->ops->settle(w.engine, 1);
+    world_tend(&w);
+    struct vv_lsm_stats stats;
+    vv_lsm_get_stats(w.engine, &stats);
+    CHECK_EQ_U64(stats.value_log_collections, 1);
+    world_kill(&w);
+    world_open(&w);
+    world_check(&w, "key", 2, 9000);
+    world_check(&w, "waiting", 1, 100);
+    world_free(&w);
+}

@@ -323,6 +323,16 @@ static void collect_free(struct vv_job *job)
 
 static const struct vv_job_ops collect_ops = {.step = collect_step, .free = collect_free};
 
+/* Whether the version is still the current one. If it is, all references of the memtables that were
+ * flushed before are in it. */
+static bool is_current(struct vv_lsm *lsm, const struct vv_version *version)
+{
+    vv_mutex_lock(&lsm->mu);
+    bool current = atomic_load(&lsm->view)->version == version;
+    vv_mutex_unlock(&lsm->mu);
+    return current;
+}
+
 int vv_collect_job_new(struct vv_lsm *lsm, bool idle, struct vv_job **out)
 {
     struct collect_job *c = vv_alloc_zero(sizeof *c);
@@ -332,7 +342,8 @@ int vv_collect_job_new(struct vv_lsm *lsm, bool idle, struct vv_job **out)
         .ops = &collect_ops, .lsm = lsm, .urgency = VV_URGENT_SPACE, .is_collection = true};
     c->version = vv_lsm_version(lsm);
     choose(c, idle);
-    if (c->file_count == 0) {
+    /* A file stops being under way when a flush is installed, and the version may be of before. */
+    if (c->file_count == 0 || !is_current(lsm, c->version)) {
         collect_free(&c->job);
         return VV_NOTFOUND;
     }

@@ -173,18 +173,17 @@ static uint64_t manifest_limit(const struct vv_lsm *lsm, const struct vv_version
 static int record_change(struct vv_lsm *lsm, struct vv_edit *edit, const struct vv_version *next,
                          bool *unclear)
 {
+    bool old_unclear = false;
     edit->next_file = atomic_load(&lsm->next_file);
     *unclear = false;
     if (!lsm->manifest_broken && vv_manifest_bytes(lsm->manifest) <= manifest_limit(lsm, next)) {
-        int rc = vv_manifest_append(lsm->manifest, edit);
+        int rc = vv_manifest_append(lsm->manifest, edit, &old_unclear);
         if (rc == VV_OK)
             return VV_OK;
         lsm->manifest_broken = true;
     }
-    bool was_broken = lsm->manifest_broken;
     int rc = vv_lsm_rewrite_manifest(lsm, next, unclear);
-    /* A failed append may still have put the edit on disk, whatever it told us. */
-    *unclear = rc < 0 && (*unclear || was_broken);
+    *unclear = rc < 0 && (*unclear || old_unclear);
     return rc;
 }
 

@@ -97,8 +97,9 @@ static int current_write(struct vv_env *env, const char *dir, uint64_t number, b
 
 /* ------------------------------------------------------------------------------------ writing */
 
-static int append(struct vv_manifest *m, const struct vv_edit *edit)
+static int append(struct vv_manifest *m, const struct vv_edit *edit, bool *unclear)
 {
+    *unclear = false;
     vv_buf_clear(&m->scratch);
     int rc = vv_edit_encode(edit, &m->scratch);
     if (rc < 0)
@@ -108,9 +109,14 @@ static int append(struct vv_manifest *m, const struct vv_edit *edit)
                                .seq = ++m->edit_count,
                                .body = body,
                                .body_hash = vv_record_hash(VV_SLICE_EMPTY, body)};
-    if ((rc = vv_log_append(m->log, &record, 1, NULL)) < 0)
+    if ((rc = vv_log_append(m->log, &record, 1, NULL)) < 0) {
+        /* On a full disk this is what makes going on possible: a sync cuts off what was written. */
+        *unclear = vv_log_sync(m->log) < 0;
         return rc;
-    return vv_log_sync(m->log);
+    }
+    if ((rc = vv_log_sync(m->log)) < 0)
+        *unclear = true;
+    return rc;
 }
 
 int vv_manifest_create(struct vv_env *env, const char *dir, uint64_t number,
@@ -127,8 +133,9 @@ int vv_manifest_create(struct vv_env *env, const char *dir, uint64_t number,
         return VV_NOMEM;
     *m = (struct vv_manifest){.env = env, .dir = dir, .number = number};
     int rc = vv_log_create(env, path.text, &options, &m->log);
+    bool ignored; /* nothing names this MANIFEST yet */
     if (rc == VV_OK)
-        rc = append(m, snapshot);
+        rc = append(m, snapshot, &ignored);
     if (rc == VV_OK)
         rc = current_write(env, dir, number, unclear);
     if (rc < 0) {
@@ -139,9 +146,9 @@ int vv_manifest_create(struct vv_env *env, const char *dir, uint64_t number,
     return VV_OK;
 }
 
-int vv_manifest_append(struct vv_manifest *m, const struct vv_edit *edit)
+int vv_manifest_append(struct vv_manifest *m, const struct vv_edit *edit, bool *unclear)
 {
-    return append(m, edit);
+    return append(m, edit, unclear);
 }
 
 uint64_t vv_manifest_number(const struct vv_manifest *m)

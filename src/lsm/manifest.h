@@ -23,8 +23,9 @@ VV_MUST int vv_manifest_create(struct vv_env *env, const char *dir, uint64_t num
                                const struct vv_edit *snapshot, struct vv_manifest **out,
                                bool *unclear);
 
-/* Appends an edit and syncs. After a failure the MANIFEST refuses further edits: create a new one. */
-VV_MUST int vv_manifest_append(struct vv_manifest *m, const struct vv_edit *edit);
+/* Appends an edit and syncs. After a failure the MANIFEST refuses further edits: create a new one.
+ * With *unclear set, the edit may yet be found in this one; else it is certain that it is not. */
+VV_MUST int vv_manifest_append(struct vv_manifest *m, const struct vv_edit *edit, bool *unclear);
 
 uint64_t vv_manifest_number(const struct vv_manifest *m);
 uint64_t vv_manifest_bytes(const struct vv_manifest *m);

@@ -209,3 +209,76 @@ TEST(a_value_that_was_flushed_and_collected_is_not_missed_in_the_log)
     world_check(&w, "waiting", 1, 100);
     world_free(&w);
 }
+
+TEST(a_manifest_that_cannot_grow_on_a_full_disk_poisons_nothing)
+{
+    struct world w, cut;
+    world_create(&w);
+    for (uint64_t n = 1; n < 40; n++) {
+        world_write(&w, "key", (unsigned)n, 200);
+        uint64_t ticket;
+        CHECK_OK(w.engine->ops->flush_begin(w.engine, &ticket));
+        vv_sim_fail_at(w.env, n, VV_SIM_FAULT_FULL, true);
+        (void)world_try_tend(&w);
+        if (w.poison_rc != 0)
+            test_fail(__FILE__, __LINE__, "poisoned by a full disk at call %u", (unsigned)n);
+        vv_sim_fail_at(w.env, 0, VV_SIM_FAULT_NONE, false);
+        world_tend(&w);
+        world_check(&w, "key", (unsigned)n, 200);
+        world_cut(&w, VV_SIM_SYNCED, &cut);
+        world_check(&cut, "key", (unsigned)n, 200);
+        world_free(&cut);
+    }
+    world_free(&w);
+}
+
+TEST(values_that_fail_to_be_stowed_leave_no_files_behind)
+{
+    struct world w;
+    world_create(&w);
+    for (uint64_t n = 1; n <= 4; n++) {
+        vv_sim_fail_at(w.env, n, VV_SIM_FAULT_FULL, true);
+        CHECK_RC(world_try_write(&w, "key", 1, 5000), VV_FULL);
+        CHECK_EQ_U64(world_files(&w, ".val"), 0);
+        vv_sim_fail_at(w.env, 0, VV_SIM_FAULT_NONE, false);
+    }
+    CHECK_EQ_INT(w.poison_rc, 0);
+    world_write(&w, "key", 1, 5000);
+    world_check(&w, "key", 1, 5000);
+    world_free(&w);
+}
+
+TEST(a_full_disk_is_survived_and_service_resumes)
+{
+    struct world w, cut;
+    char key[16];
+    unsigned written = 0;
+    world_create(&w);
+    vv_sim_set_capacity(w.env, 600 << 10);
+    int rc = VV_OK;
+    for (unsigned i = 0; i < 2000 && rc == VV_OK; i++) {
+        (void)snprintf(key, sizeof key, "key%04u", i);
+        rc = world_try_write(&w, key, 1, i % 7 == 0 ? 5000 : 700);
+        if (rc == VV_OK)
+            written = i + 1;
+        if (rc == VV_OK)
+            rc = world_try_tend(&w);
+    }
+    CHECK_RC(rc, VV_FULL);
+    for (unsigned i = 0; i < 10; i++)
+        (void)world_try_tend(&w);
+    CHECK_EQ_INT(w.poison_rc, 0);
+    vv_sim_set_capacity(w.env, 0);
+    world_tend(&w);
+    world_write(&w, "after", 1, 700);
+    world_sync(&w);
+    world_cut(&w, VV_SIM_SYNCED, &cut);
+    for (unsigned i = 0; i < written; i++) {
+        (void)snprintf(key, sizeof key, "key%04u", i);
+        world_check(&w, key, 1, i % 7 == 0 ? 5000 : 700);
+        world_check(&cut, key, 1, i % 7 == 0 ? 5000 : 700);
+    }
+    world_check(&cut, "after", 1, 700);
+    world_free(&cut);
+    world_free(&w);
+}

@@ -33,17 +33,16 @@ static void stow_free(struct vv_stow *stow)
 }
 
 /* Tells the MANIFEST of a new value file before anything refers to it. */
-static int install_file(struct vv_lsm *lsm, struct vv_value_file *file)
+static int install_file(struct vv_lsm *lsm, struct vv_value_file *file, bool *unclear)
 {
     struct vv_edit edit = {0};
     struct vv_value_file *const adds[] = {file};
     struct vv_install install = {.change = {.value_adds = adds, .value_add_count = 1}};
     struct vv_edit_value_file entry = {
         .number = file->number, .serves = file->serves, .serve_count = file->serve_count};
-    bool unclear;
     int rc = vv_edit_add_value_file(&edit, &entry);
     if (rc == VV_OK)
-        rc = vv_lsm_install(lsm, &edit, &install, &unclear);
+        rc = vv_lsm_install(lsm, &edit, &install, unclear);
     vv_edit_deinit(&edit);
     return rc;
 }
@@ -65,6 +64,7 @@ static int open_stow(struct vv_lsm *lsm, struct vv_stow **out)
     uint64_t number = vv_lsm_next_file(lsm);
     struct vv_value_file *file = NULL;
     struct vv_stow *stow = NULL;
+    bool unclear = false;
     int rc = vv_value_file_new(lsm->values, number, NULL, 0, &file);
     if (rc < 0)
         return rc;
@@ -79,13 +79,15 @@ static int open_stow(struct vv_lsm *lsm, struct vv_stow **out)
         goto out;
     if ((rc = vv_env_sync_dir(lsm->options.env, lsm->options.path)) < 0)
         goto out;
-    if ((rc = install_file(lsm, file)) < 0)
+    if ((rc = install_file(lsm, file, &unclear)) < 0)
         goto out;
     *out = stow;
     stow = NULL;
 out:
     if (stow != NULL)
         stow_free(stow);
+    /* On a full disk every put would leave one. The last reference removes the file. */
+    atomic_store(&file->obsolete, rc < 0 && !unclear);
     vv_value_file_unref(file);
     return rc;
 }

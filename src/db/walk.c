@@ -52,9 +52,10 @@ static int remember_key(struct vv_walk *w)
 static int pass_key(struct vv_walk *w)
 {
     int rc = VV_OK;
+    /* The seek leads to a version of sequence 0, if there is one: that still has to be passed. */
     for (int steps = 0; rc == VV_OK && w->inner->valid && on_key(w); steps++)
-        rc = steps < STEPS_MAX ? vv_iter_next(w->inner)
-                               : vv_iter_seek(w->inner, vv_buf_slice(&w->key), 0);
+        rc = steps != STEPS_MAX ? vv_iter_next(w->inner)
+                                : vv_iter_seek(w->inner, vv_buf_slice(&w->key), 0);
     return rc;
 }
 
@@ -131,6 +132,21 @@ static int copy_entry(struct vv_walk *w, bool *shows)
     return rc;
 }
 
+/* The same for a key of many versions: one seek finds the newest that shows, another the front. There
+ * may be none that shows: those we have passed may all have been written after our moment. */
+static int jump_key_back(struct vv_walk *w, bool *shows)
+{
+    struct vv_iter *inner = w->inner;
+    int rc = vv_iter_seek(inner, vv_buf_slice(&w->key), w->at);
+    if (rc == VV_OK && inner->valid && on_key(w))
+        rc = copy_entry(w, shows);
+    if (rc == VV_OK)
+        rc = vv_iter_seek(inner, vv_buf_slice(&w->key), VV_SEQ_MAX);
+    while (rc == VV_OK && inner->valid && on_key(w))
+        rc = vv_iter_prev(inner);
+    return rc;
+}
+
 /* From the oldest version of the remembered key to in front of it, copying the newest that shows. */
 static int pass_key_back(struct vv_walk *w, bool *shows)
 {
@@ -138,11 +154,8 @@ static int pass_key_back(struct vv_walk *w, bool *shows)
     int rc = VV_OK;
     *shows = false;
     for (int steps = 0; rc == VV_OK && inner->valid && on_key(w); steps++) {
-        if (steps == STEPS_MAX) {
-            rc = vv_iter_seek(inner, vv_buf_slice(&w->key), w->at);
-            if (rc < 0 || !inner->valid || !on_key(w))
-                return rc < 0 ? rc : vv_fail(VV_CORRUPT, "a key was there and is not");
-        }
+        if (steps == STEPS_MAX)
+            return jump_key_back(w, shows);
         if (inner->at.seq <= w->at)
             rc = copy_entry(w, shows);
         if (rc == VV_OK)

@@ -94,7 +94,7 @@ static int nothing_follows(struct vv_log_window *w, bool *out)
 }
 
 /* A header that was torn while the log was being created is no damage, as long as nothing was laid
- * behind it. */
+ * behind it. Nor is another file's, which the disk may show where ours never arrived. */
 static int read_head(struct vv_log_reader *r, const struct vv_log_expect *expect)
 {
     vv_slice raw;
@@ -103,8 +103,8 @@ static int read_head(struct vv_log_reader *r, const struct vv_log_expect *expect
     if (rc < 0)
         return rc;
     rc = vv_log_head_decode(raw, r->path, &r->head);
-    if (rc == VV_OK)
-        return check_expected(&r->head, expect, r->path);
+    if (rc == VV_OK && (rc = check_expected(&r->head, expect, r->path)) == VV_OK)
+        return VV_OK;
     if (rc == VV_END && r->later_prev_synced)
         return vv_fail(VV_CORRUPT, "%s was synced, but its header at offset 0 is gone", r->path);
     if (rc != VV_CORRUPT || r->later_prev_synced)

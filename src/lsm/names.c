@@ -62,7 +62,10 @@ enum vv_name_kind vv_name_parse(const char *name, uint64_t *number)
         memcpy(inner, name, stem);
         inner[stem] = 0;
         enum vv_name_kind kind = vv_name_parse(inner, number);
-        return kind == VV_NAME_OTHER || kind == VV_NAME_DAMAGED ? VV_NAME_OTHER : VV_NAME_DAMAGED;
+        if (kind != VV_NAME_OTHER && kind != VV_NAME_DAMAGED)
+            return VV_NAME_DAMAGED;
+        *number = 0;
+        return VV_NAME_OTHER;
     }
     for (size_t i = 0; i < COUNT_OF(fixed); i++) {
         if (strcmp(name, fixed[i].name) == 0)

@@ -338,16 +338,34 @@ static int make_safe(struct vv_lsm *lsm, const struct vv_replay_log *log)
     return rc == VV_NOTFOUND ? vv_fail(VV_CORRUPT, "%s: the log is missing", path.text) : rc;
 }
 
+static int remove_log(struct vv_lsm *lsm, uint64_t number)
+{
+    struct vv_path path = vv_path_of(lsm->options.path, VV_NAME_WAL, number);
+    int rc = vv_env_remove(lsm->options.env, path.text);
+    return rc < 0 ? rc : VV_OK;
+}
+
+/* What lies behind a hole goes first and for good: were the logs that make the hole to go before
+ * that, and power to fail, the next recovery would find a log without what it builds on. */
 int vv_replay_cut(struct vv_lsm *lsm, const struct vv_replay *replay)
 {
+    bool removed = false;
     int rc = VV_OK;
-    for (size_t i = 0; rc >= 0 && i < replay->count; i++) {
+    for (size_t i = replay->count; rc == VV_OK && i-- > 0;) {
         const struct vv_replay_log *log = &replay->logs[i];
-        struct vv_path path = vv_path_of(lsm->options.path, VV_NAME_WAL, log->number);
-        if (log->headless || !log->counts)
-            rc = vv_env_remove(lsm->options.env, path.text);
-        else
+        if (log->headless || log->counts)
+            continue;
+        rc = remove_log(lsm, log->number);
+        removed = true;
+    }
+    if (rc == VV_OK && removed)
+        rc = vv_env_sync_dir(lsm->options.env, lsm->options.path);
+    for (size_t i = replay->count; rc == VV_OK && i-- > 0;) {
+        const struct vv_replay_log *log = &replay->logs[i];
+        if (log->headless)
+            rc = remove_log(lsm, log->number);
+        else if (log->counts)
             rc = make_safe(lsm, log);
     }
-    return rc < 0 ? rc : VV_OK;
+    return rc;
 }

@@ -134,7 +134,11 @@ int vv_db_tend(varve *db, enum vv_tended *out)
 {
     struct vv_call call;
     int rc = vv_store_enter(db, &call);
-    return rc < 0 ? rc : end(&call, vv_work_tend(&db->store->work, out));
+    if (rc < 0)
+        return rc;
+    if ((rc = vv_store_sync_if_due(db->store)) == VV_OK)
+        rc = vv_work_tend(&db->store->work, out);
+    return end(&call, rc);
 }
 
 vv_seq vv_db_seq(varve *db)

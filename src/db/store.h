@@ -114,6 +114,10 @@ VV_MUST int vv_store_flush(struct vv_store *s);
 /* Makes everything written so far durable, by whatever means the store has. */
 VV_MUST int vv_store_sync(struct vv_store *s);
 
+/* A stepped store has nobody to sync it in the background: its writers, and whoever tends it, do, when
+ * it is time. */
+VV_MUST int vv_store_sync_if_due(struct vv_store *s);
+
 /* ---- iter.c */
 
 /* Closes the engine's side of all open iterators. Requires that the guard is shut and empty. */

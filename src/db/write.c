@@ -29,8 +29,7 @@ static enum varve_durability asked(const struct vv_store *s, enum varve_durabili
     return durability > s->options.durability ? durability : s->options.durability;
 }
 
-/* A stepped store has nobody to sync it in the background: its writers do, when it is time. */
-static int sync_if_due(struct vv_store *s)
+int vv_store_sync_if_due(struct vv_store *s)
 {
     if (!s->stepped || s->options.durability != VARVE_DURABILITY_INTERVAL)
         return VV_OK;
@@ -53,7 +52,7 @@ static int make_last(struct vv_store *s, enum varve_durability durability)
 {
     if (s->options.durability == VARVE_DURABILITY_NONE && durability > VARVE_DURABILITY_NONE)
         return vv_store_flush(s); /* without a log, tables are all that lasts */
-    return sync_if_due(s);
+    return vv_store_sync_if_due(s);
 }
 
 static int check_writable(const struct vv_store *s)

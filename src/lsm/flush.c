@@ -94,6 +94,8 @@ static int separate(struct flush_job *f, struct vv_entry *entry, uint8_t raw[VV_
     }
     if ((rc = vv_value_writer_add(f->values, entry->key, entry->value, &ref)) < 0)
         return rc;
+    vv_count(&lsm->counters.value_bytes_written,
+             vv_value_record_size(entry->key.size, entry->value.size));
     vv_ref_encode(ref, raw);
     entry->value = vv_slice_of(raw, VV_REF_SIZE);
     entry->kind = VV_KIND_REF;
@@ -197,6 +199,7 @@ static int flush_step(struct vv_job *job, bool *done)
         f->began_us = vv_env_now_us(lsm->options.env);
     int rc = f->started ? VV_OK : start(f);
     uint64_t before = f->started && f->source != NULL ? written(f) : 0;
+    uint64_t tables_before = vv_output_size(&f->output);
     while (rc == VV_OK && f->source->valid &&
            written(f) - before < lsm->options.tuning.step_bytes) {
         if ((rc = write_entry(f, f->source->at)) == VV_OK)
@@ -204,11 +207,10 @@ static int flush_step(struct vv_job *job, bool *done)
     }
     if (rc < 0)
         return rc;
-    uint64_t bytes = written(f) - before;
     *done = !f->source->valid;
     if (*done && (rc = install(f)) < 0)
         return rc;
-    vv_count(&lsm->counters.flush_bytes_written, bytes);
+    vv_count(&lsm->counters.flush_bytes_written, vv_output_size(&f->output) - tables_before);
     vv_count(&lsm->counters.flushes, *done ? 1 : 0);
     if (*done)
         vv_job_measure(&lsm->flush_rate, written(f), vv_env_now_us(lsm->options.env) - f->began_us);

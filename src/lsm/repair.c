@@ -55,6 +55,14 @@ static int absorb(struct repair *r, int rc)
     return VV_OK;
 }
 
+static int number_cmp(const void *a, const void *b)
+{
+    const uint64_t *x = a;
+    const uint64_t *y = b;
+    return (*x > *y) - (*x < *y);
+}
+
+/* Ascending. */
 static int list_of(struct repair *r, enum vv_name_kind wanted, struct vv_buf *numbers)
 {
     for (size_t at = 0; at < r->names.size;) {
@@ -67,6 +75,8 @@ static int list_of(struct repair *r, enum vv_name_kind wanted, struct vv_buf *nu
         if (rc < 0)
             return rc;
     }
+    if (numbers->size > 0)
+        qsort(numbers->data, numbers->size / sizeof(uint64_t), sizeof(uint64_t), number_cmp);
     return VV_OK;
 }
 
@@ -195,24 +205,57 @@ static const struct vv_edit_value_file *known_value_file(const struct repair *r,
     return NULL;
 }
 
+/* Takes away what an older file serves already: one that was collected and not yet removed has all
+ * that the newer one has. */
+static void keep_unserved(const struct vv_buf *files, struct vv_buf *serves)
+{
+    struct vv_value_file *const *list = (struct vv_value_file *const *)(const void *)files->data;
+    uint64_t *numbers = (uint64_t *)(void *)serves->data;
+    size_t kept = 0;
+    for (size_t i = 0; i < serves->size / sizeof numbers[0]; i++) {
+        bool served = false;
+        for (size_t f = 0; f < files->size / sizeof list[0]; f++) {
+            for (size_t k = 0; k < list[f]->serve_count; k++)
+                served = served || list[f]->serves[k] == numbers[i];
+        }
+        if (!served)
+            numbers[kept++] = numbers[i];
+    }
+    serves->size = kept * sizeof numbers[0];
+}
+
+/* The numbers of the files whose references lead to this one. */
+static int find_serves(struct repair *r, uint64_t number, struct vv_buf *serves)
+{
+    const struct vv_edit_value_file *known = known_value_file(r, number);
+    if (known != NULL)
+        return vv_buf_append(serves, known->serves, known->serve_count * sizeof(uint64_t));
+    int rc = absorb(r, vv_values_read_serves(r->lsm->values, number, serves));
+    if (rc == VV_OK && serves->size == 0)
+        rc = vv_buf_append(serves, &number, sizeof number);
+    return rc;
+}
+
 static int add_value_file(struct repair *r, uint64_t number, struct vv_buf *files)
 {
     struct vv_lsm *lsm = r->lsm;
-    const struct vv_edit_value_file *known = known_value_file(r, number);
     struct vv_buf serves = VV_BUF_INIT;
     struct vv_value_file *file = NULL;
     struct vv_path path = vv_path_of(lsm->options.path, VV_NAME_VALUES, number);
     struct vv_path_info info = {.size_bytes = 0};
+    bool headless = false;
     int rc = vv_env_info(lsm->options.env, path.text, &info);
-    if (rc == VV_OK && r->has_manifest && known == NULL)
-        goto out; /* an orphan */
-    if (rc == VV_OK && known != NULL)
-        rc = vv_buf_append(&serves, known->serves, known->serve_count * sizeof(uint64_t));
-    else if (rc == VV_OK)
-        rc = absorb(r, vv_values_read_serves(lsm->values, number, &serves));
     if (rc == VV_OK)
-        rc = vv_value_file_new(lsm->values, number, (const uint64_t *)(const void *)serves.data,
-                               serves.size / sizeof(uint64_t), &file);
+        rc = vv_values_headless(lsm->values, number, &headless);
+    if (rc != VV_OK || headless || (r->has_manifest && known_value_file(r, number) == NULL))
+        goto out; /* an orphan, or empty */
+    if ((rc = find_serves(r, number, &serves)) < 0)
+        goto out;
+    keep_unserved(files, &serves);
+    if (serves.size == 0)
+        goto out;
+    rc = vv_value_file_new(lsm->values, number, (const uint64_t *)(const void *)serves.data,
+                           serves.size / sizeof(uint64_t), &file);
     if (rc == VV_OK) {
         atomic_store(&file->sealed, true);
         atomic_store(&file->record_bytes,
@@ -269,8 +312,37 @@ static int insert_batch(struct repair *r, const struct vv_record *record)
     return rc == VV_END ? VV_OK : rc;
 }
 
+static void note_seq(struct repair *r, vv_seq seq)
+{
+    if (seq <= VV_SEQ_MAX && seq > r->last_seq)
+        r->last_seq = seq;
+}
+
+/* Tables may have settled all their sequences to 0: then the logs' headers know how far they were. */
+static void note_log(struct repair *r, const struct vv_log_reader *reader)
+{
+    const struct vv_log_head *head = vv_log_reader_head(reader);
+    note_seq(r, head->prev_seq);
+    if (head->first_seq > 0)
+        note_seq(r, head->first_seq - 1);
+    note_seq(r, vv_log_reader_seq_seen(reader));
+}
+
+/* The last sequence in front of a log, as its header has it: what older logs hold beyond that was
+ * never acknowledged. UINT64_MAX where no header says anything. */
+static int read_prev_seq(struct repair *r, uint64_t number, vv_seq *out)
+{
+    struct vv_path path = vv_path_of(r->lsm->options.path, VV_NAME_WAL, number);
+    struct vv_log_expect expect = {.kind = VV_LOG_WAL, .number = number, .uuid = r->lsm->uuid};
+    struct vv_log_reader *reader = NULL;
+    int rc = vv_log_reader_open(r->lsm->options.env, path.text, &expect, &reader);
+    *out = rc == VV_OK ? vv_log_reader_head(reader)->prev_seq : UINT64_MAX;
+    vv_log_reader_close(reader);
+    return rc == VV_CORRUPT || rc == VV_UNSUPPORTED || rc > 0 ? VV_OK : rc;
+}
+
 /* Records that are in tables already come out of the merge once: same key, same sequence. */
-static int read_log(struct repair *r, uint64_t number, vv_seq *last)
+static int read_log(struct repair *r, uint64_t number, vv_seq limit, vv_seq *last)
 {
     struct vv_path path = vv_path_of(r->lsm->options.path, VV_NAME_WAL, number);
     struct vv_log_expect expect = {.kind = VV_LOG_WAL, .number = number, .uuid = r->lsm->uuid};
@@ -291,21 +363,15 @@ static int read_log(struct repair *r, uint64_t number, vv_seq *last)
         if (rc != VV_OK)
             break;
         /* The memtable takes sequences in ascending order. */
-        if (record.type == VV_RECORD_BATCH && record.seq > *last) {
+        if (record.type == VV_RECORD_BATCH && record.seq > *last && record.seq <= limit) {
             if ((rc = insert_batch(r, &record)) < 0)
                 break;
             *last = record.seq + record.aux - 1;
         }
     }
+    note_log(r, reader);
     vv_log_reader_close(reader);
     return rc < 0 ? rc : VV_OK;
-}
-
-static int number_cmp(const void *a, const void *b)
-{
-    const uint64_t *x = a;
-    const uint64_t *y = b;
-    return (*x > *y) - (*x < *y);
 }
 
 static int read_logs(struct repair *r)
@@ -315,13 +381,19 @@ static int read_logs(struct repair *r)
     int rc = vv_memtable_new(r->lsm->options.order, r->lsm->options.account, &r->logs);
     if (rc == VV_OK)
         rc = list_of(r, VV_NAME_WAL, &numbers);
-    uint64_t *list = (uint64_t *)(void *)numbers.data;
+    const uint64_t *list = (const uint64_t *)(const void *)numbers.data;
     size_t count = numbers.size / sizeof list[0];
-    if (rc == VV_OK && count > 0)
-        qsort(list, count, sizeof list[0], number_cmp);
     for (size_t i = 0; rc == VV_OK && i < count; i++) {
-        if (!r->has_manifest || list[i] >= r->lsm->log_number)
-            rc = read_log(r, list[i], &last);
+        vv_seq limit = UINT64_MAX;
+        if (r->has_manifest && list[i] < r->lsm->log_number)
+            continue;
+        for (size_t k = i + 1; rc == VV_OK && k < count; k++) {
+            vv_seq prev_seq;
+            if ((rc = read_prev_seq(r, list[k], &prev_seq)) == VV_OK && prev_seq < limit)
+                limit = prev_seq;
+        }
+        if (rc == VV_OK)
+            rc = read_log(r, list[i], limit, &last);
     }
     vv_buf_deinit(&numbers);
     return rc;

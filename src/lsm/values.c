@@ -389,8 +389,12 @@ int vv_values_read_serves(struct vv_values *values, uint64_t number, struct vv_b
     uint64_t offset;
     uint64_t last = 0;
     int rc = vv_log_reader_open(values->options.env, path.text, &expect, &reader);
-    while (rc == VV_OK && (rc = vv_log_read(reader, &record, &offset)) == VV_OK) {
-        if (record.type != VV_RECORD_SEAL || record.body.size < VV_SEAL_TRAILER_SIZE)
+    while (rc == VV_OK) {
+        rc = vv_log_read(reader, &record, &offset);
+        /* The map stands at the end: damage in front of it must not hide it. */
+        if (rc == VV_CORRUPT && (rc = vv_log_reader_skip(reader)) == VV_OK)
+            continue;
+        if (rc != VV_OK || record.type != VV_RECORD_SEAL || record.body.size < VV_SEAL_TRAILER_SIZE)
             continue;
         size_t count = (record.body.size - VV_SEAL_TRAILER_SIZE) / VV_MAP_ENTRY_SIZE;
         for (size_t i = 0; rc == VV_OK && i < count; i++) {

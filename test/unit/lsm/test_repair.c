@@ -1,0 +1,286 @@
+/*
+ * Repair: after any damage the store opens, and what it has is right: no value is another's, and no
+ * older one stands where a newer is known to be lost.
+ */
+#include "engine_world.h"
+
+enum { KEYS = 60 };
+
+static unsigned lines;
+
+static void count_line(void *context, const char *line)
+{
+    (void)context;
+    CHECK(line[0] != 0);
+    lines++;
+}
+
+static const char *key_of(unsigned i, char into[16])
+{
+    (void)snprintf(into, 16, "key%05u", i);
+    return into;
+}
+
+static size_t size_of(unsigned i)
+{
+    return i % 3 == 0 ? 5000 : 200;
+}
+
+static void write_all(struct world *w, unsigned version)
+{
+    char key[16];
+    for (unsigned i = 0; i < KEYS; i++)
+        world_write(w, key_of(i, key), version, size_of(i));
+}
+
+/* Two generations in tables and value files, a few newer writes in the log. */
+static void begin(struct world *w)
+{
+    char key[16];
+    world_create(w);
+    write_all(w, 1);
+    world_flush(w);
+    write_all(w, 2);
+    world_delete(w, key_of(KEYS, key));
+    world_settle(w);
+    for (unsigned i = 0; i < 5; i++)
+        world_write(w, key_of(i, key), 3, size_of(i));
+    world_sync(w);
+    world_close(w);
+    lines = 0;
+}
+
+static void repair(struct world *w)
+{
+    struct vv_lsm_options options = w->options;
+    CHECK_OK(vv_lsm_repair(&options, count_line, NULL));
+    CHECK(lines > 0);
+    world_open(w);
+}
+
+/* How many keys are lost. What is there is the newest version. */
+static unsigned check_newest(struct world *w)
+{
+    char key[16];
+    unsigned lost = 0;
+    for (unsigned i = 0; i < KEYS; i++) {
+        struct vv_pin pin;
+        int rc = world_get_at(w, VV_SEQ_NOW, key_of(i, key), &pin);
+        CHECK(rc == VV_OK || rc == VV_NOTFOUND);
+        vv_pin_release(&pin);
+        if (rc == VV_OK)
+            world_check(w, key, i < 5 ? 3 : 2, size_of(i));
+        else
+            lost++;
+    }
+    return lost;
+}
+
+/* The store goes on, with numbers above all that were given. */
+static void go_on(struct world *w, vv_seq given)
+{
+    CHECK(w->given >= given);
+    write_all(w, 4);
+    world_settle(w);
+    char key[16];
+    for (unsigned i = 0; i < KEYS; i++)
+        world_check(w, key_of(i, key), 4, size_of(i));
+    world_reopen(w);
+    CHECK_OK(w->engine->ops->check(w->engine, NULL, NULL));
+    world_free(w);
+}
+
+TEST(a_sound_store_is_the_same_after_repair)
+{
+    struct world w;
+    begin(&w);
+    vv_seq given = w.given;
+    repair(&w);
+    CHECK_EQ_INT(check_newest(&w), 0);
+    go_on(&w, given);
+}
+
+TEST(without_a_manifest_nothing_is_lost)
+{
+    struct world w;
+    char path[64];
+    begin(&w);
+    vv_seq given = w.given;
+    struct vv_buf names = VV_BUF_INIT;
+    CHECK_OK(vv_env_list(w.env, WORLD_DIR, &names));
+    for (size_t at = 0; at < names.size; at += strlen((const char *)names.data + at) + 1) {
+        const char *name = (const char *)names.data + at;
+        (void)snprintf(path, sizeof path, WORLD_DIR "/%.40s", name);
+        if (strncmp(name, "MANIFEST", 8) == 0 || strcmp(name, "CURRENT") == 0)
+            CHECK_OK(vv_env_remove(w.env, path));
+    }
+    vv_buf_deinit(&names);
+    repair(&w);
+    CHECK_EQ_INT(check_newest(&w), 0);
+    go_on(&w, given);
+}
+
+TEST(without_current_nothing_is_lost)
+{
+    struct world w;
+    begin(&w);
+    vv_seq given = w.given;
+    CHECK_OK(vv_env_remove(w.env, WORLD_DIR "/CURRENT"));
+    repair(&w);
+    CHECK_EQ_INT(check_newest(&w), 0);
+    go_on(&w, given);
+}
+
+TEST(a_damaged_manifest_is_done_without)
+{
+    struct world w;
+    char path[64];
+    begin(&w);
+    vv_seq given = w.given;
+    world_find(&w, "", WORLD_LAST, path); /* names begin with digits, C or M */
+    CHECK(strstr(path, "MANIFEST") != NULL);
+    world_damage(&w, path, 130, 20);
+    repair(&w);
+    CHECK_EQ_INT(check_newest(&w), 0);
+    go_on(&w, given);
+}
+
+TEST(a_damaged_block_costs_its_own_keys_only)
+{
+    struct world w;
+    char path[64];
+    begin(&w);
+    vv_seq given = w.given;
+    world_find(&w, ".sst", WORLD_LAST, path);
+    world_damage(&w, path, 100, 16);
+    repair(&w);
+    unsigned lost = check_newest(&w);
+    CHECK(lost > 0);
+    CHECK(lost < KEYS);
+    CHECK_EQ_U64(world_files(&w, ".sst.damaged"), 1);
+    go_on(&w, given);
+}
+
+TEST(a_table_that_cannot_be_opened_is_set_aside)
+{
+    struct world w;
+    char path[64];
+    struct vv_path_info info;
+    begin(&w);
+    vv_seq given = w.given;
+    world_find(&w, ".sst", WORLD_LAST, path);
+    CHECK_OK(vv_env_info(w.env, path, &info));
+    world_damage(&w, path, info.size_bytes - 30, 30);
+    repair(&w);
+    (void)check_newest(&w);
+    CHECK_EQ_U64(world_files(&w, ".sst.damaged"), 1);
+    go_on(&w, given);
+}
+
+TEST(a_damaged_value_costs_its_own_key_and_no_older_one_takes_its_place)
+{
+    struct world w;
+    char path[64];
+    begin(&w);
+    vv_seq given = w.given;
+    world_find(&w, ".val", WORLD_LAST, path);
+    struct vv_path_info info;
+    CHECK_OK(vv_env_info(w.env, path, &info));
+    world_damage(&w, path, info.size_bytes / 2, 4);
+    repair(&w);
+    CHECK_EQ_INT(check_newest(&w), 1);
+    go_on(&w, given);
+}
+
+TEST(a_missing_value_file_costs_what_was_in_it)
+{
+    struct world w;
+    char path[64];
+    begin(&w);
+    vv_seq given = w.given;
+    world_find(&w, ".val", WORLD_FIRST, path);
+    CHECK_OK(vv_env_remove(w.env, path));
+    CHECK_RC(world_try_open(&w), VV_CORRUPT);
+    repair(&w);
+    unsigned lost = check_newest(&w);
+    CHECK(lost > 0);
+    CHECK(lost < KEYS);
+    go_on(&w, given);
+}
+
+TEST(a_collected_file_and_what_it_replaced_may_both_be_there)
+{
+    struct world w;
+    char old[64];
+    struct vv_buf bytes = VV_BUF_INIT;
+    char key[16];
+    begin(&w);
+    world_open(&w);
+    world_settle(&w);
+    vv_seq given = w.given;
+    world_find(&w, ".val", WORLD_FIRST, old);
+    CHECK_OK(vv_sim_read_file(w.env, old, &bytes));
+    struct vv_path_info info;
+    for (unsigned i = 0; vv_env_info(w.env, old, &info) == VV_OK; i += 3) {
+        world_write(&w, key_of(i, key), i < 5 ? 3 : 2, size_of(i));
+        world_settle(&w);
+        CHECK(i < KEYS);
+    }
+    world_close(&w);
+    /* The file that was replaced comes back, and no MANIFEST says which one counts. */
+    struct vv_file *file;
+    CHECK_OK(vv_env_open(w.env, old, VV_OPEN_CREATE, &file));
+    vv_file_close(file);
+    CHECK_OK(vv_sim_write_file(w.env, old, vv_buf_slice(&bytes)));
+    char path[64];
+    world_find(&w, "", WORLD_LAST, path);
+    CHECK(strstr(path, "MANIFEST") != NULL);
+    CHECK_OK(vv_env_remove(w.env, path));
+    CHECK_OK(vv_env_remove(w.env, WORLD_DIR "/CURRENT"));
+    repair(&w);
+    CHECK_EQ_INT(check_newest(&w), 0);
+    vv_buf_deinit(&bytes);
+    go_on(&w, given);
+}
+
+TEST(a_write_that_failed_does_not_come_back)
+{
+    struct world w;
+    begin(&w);
+    world_open(&w);
+    world_write(&w, "before", 1, 100);
+    /* All of the record gets to the disk, and the writer is told that it failed. */
+    char path[64];
+    world_find(&w, ".wal", WORLD_LAST, path);
+    struct vv_buf before = VV_BUF_INIT;
+    struct vv_buf with = VV_BUF_INIT;
+    CHECK_OK(vv_sim_read_file(w.env, path, &before));
+    world_write(&w, "failed", 1, 100);
+    CHECK_OK(vv_sim_read_file(w.env, path, &with));
+    CHECK_OK(vv_sim_write_file(w.env, path, vv_buf_slice(&before)));
+    world_kill(&w);
+    world_open(&w);
+    world_check_gone(&w, "failed");
+    world_write(&w, "after", 1, 100);
+    world_close(&w);
+    CHECK_OK(vv_sim_write_file(w.env, path, vv_buf_slice(&with)));
+    repair(&w);
+    world_check_gone(&w, "failed");
+    world_check(&w, "before", 1, 100);
+    world_check(&w, "after", 1, 100);
+    CHECK_EQ_INT(check_newest(&w), 0);
+    vv_buf_deinit(&before);
+    vv_buf_deinit(&with);
+    world_free(&w);
+}
+
+TEST(repair_of_nothing_is_refused)
+{
+    struct world w;
+    struct vv_env *env;
+    CHECK_OK(vv_env_sim_new(test_seed(), &env));
+    CHECK_OK(vv_env_make_dir(env, WORLD_DIR));
+    world_init(&w, env);
+    CHECK_RC(vv_lsm_repair(&w.options, count_line, NULL), VV_CORRUPT);
+    world_free(&w);
+}

@@ -61,7 +61,7 @@ int vv_log_head_decode(vv_slice raw, const char *name, struct vv_log_head *out)
     if (raw.size < VV_LOG_HEAD_SIZE || vv_log_is_blank(vv_slice_of(raw.data, VV_LOG_HEAD_SIZE)))
         return VV_END;
     if (memcmp(raw.data, magic, sizeof magic) != 0)
-        return vv_fail(VV_CORRUPT, "%s does not begin like a log", name);
+        return vv_fail(VV_CORRUPT, "%s does not begin like a log at offset 0", name);
     /* The check comes before the version, so that damage to the version is damage. */
     if (vv_checksum(vv_slice_of(raw.data, CHECK_AT), 0) != vv_get_u32(raw.data + CHECK_AT))
         return vv_fail(VV_CORRUPT, "%s: the header at offset 0 fails its checksum", name);

@@ -67,13 +67,13 @@ static int check_expected(const struct vv_log_head *head, const struct vv_log_ex
                           const char *path)
 {
     if (expect->kind != 0 && head->kind != expect->kind)
-        return vv_fail(VV_CORRUPT, "%s is a log of kind %d where kind %d belongs", path,
+        return vv_fail(VV_CORRUPT, "%s says at offset 0 that it is a log of kind %d, not %d", path,
                        (int)head->kind, (int)expect->kind);
     if (expect->number != 0 && head->number != expect->number)
-        return vv_fail(VV_CORRUPT, "%s calls itself log %llu, not %llu", path,
+        return vv_fail(VV_CORRUPT, "%s calls itself log %llu at offset 0, not %llu", path,
                        (unsigned long long)head->number, (unsigned long long)expect->number);
     if (expect->uuid != NULL && memcmp(head->uuid, expect->uuid, VV_UUID_SIZE) != 0)
-        return vv_fail(VV_CORRUPT, "%s belongs to another store", path);
+        return vv_fail(VV_CORRUPT, "%s says at offset 0 that it belongs to another store", path);
     return VV_OK;
 }
 

@@ -15,6 +15,7 @@
 #include "lsm/merge.h"
 #include "lsm/output.h"
 #include "lsm/recover.h"
+#include "lsm/salvage.h"
 
 #include "kv/batch.h"
 #include "log/log.h"
@@ -31,8 +32,10 @@ struct repair {
     struct vv_edit sum;
 
     struct vv_buf names;
-    struct vv_buf tables;       /* of struct vv_table *: what could be opened */
-    struct vv_buf damaged;      /* of uint64_t: tables to set aside */
+    struct vv_buf tables;         /* of struct vv_table *: what could be opened */
+    struct vv_buf damaged;        /* of uint64_t: tables to set aside */
+    struct vv_buf damaged_values; /* of uint64_t: value files to set aside */
+    struct vv_salvage salvage;
     struct vv_buf iters;        /* of struct vv_iter * */
     struct vv_version *version; /* of value files alone */
     struct vv_memtable *logs;
@@ -428,35 +431,51 @@ static int open_merge(struct repair *r, struct vv_iter **out)
     return rc;
 }
 
-/* VV_OK when the entry's value is whole (or stands in the entry), VV_NOTFOUND when it is lost. */
-static int probe(struct repair *r, const struct vv_entry *entry, uint64_t *value_bytes)
+static int note_damaged_values(struct repair *r, uint64_t number)
+{
+    for (size_t i = 0; i < r->damaged_values.size / sizeof number; i++) {
+        uint64_t noted;
+        memcpy(&noted, r->damaged_values.data + i * sizeof noted, sizeof noted);
+        if (noted == number)
+            return VV_OK;
+    }
+    return vv_buf_append(&r->damaged_values, &number, sizeof number);
+}
+
+/* Copies the value of a REF into a new file and lets the entry refer to that. VV_NOTFOUND when the
+ * value is lost. */
+static int save_value(struct repair *r, struct vv_entry *entry, uint8_t raw[VV_REF_SIZE],
+                      uint64_t *value_bytes)
 {
     struct vv_ref ref;
-    *value_bytes = entry->value.size;
-    if (entry->kind != VV_KIND_REF)
-        return VV_OK;
     struct vv_value_file *file = NULL;
-    if (vv_ref_decode(entry->value, &ref)) {
-        *value_bytes = ref.size_bytes;
+    if (vv_ref_decode(entry->value, &ref))
         file = vv_version_value_file(r->version, ref.file);
-    }
     int rc = file == NULL ? vv_fail(VV_CORRUPT, "a value lies in a file that is missing")
-                          : vv_values_probe(file, ref, entry->key);
+                          : vv_salvage_copy(&r->salvage, file, ref, entry->key, &ref);
+    if (rc == VV_OK) {
+        vv_ref_encode(ref, raw);
+        entry->value = vv_slice_of(raw, VV_REF_SIZE);
+        *value_bytes = ref.size_bytes;
+        return VV_OK;
+    }
     if (rc != VV_CORRUPT)
         return rc;
     r->lost_values++;
     say(r, vv_error_story());
-    return VV_NOTFOUND;
+    rc = file != NULL ? note_damaged_values(r, file->number) : VV_OK;
+    return rc < 0 ? rc : VV_NOTFOUND;
 }
 
 static int copy_entry(struct repair *r, struct vv_drop *drop, struct vv_output *output,
                       struct vv_entry entry)
 {
-    uint64_t value_bytes;
+    uint8_t raw[VV_REF_SIZE];
+    uint64_t value_bytes = entry.value.size;
     int rc = vv_drop_judge(drop, &entry);
     if (rc < 0 || rc == VV_DROP)
         return rc < 0 ? rc : VV_OK;
-    if ((rc = probe(r, &entry, &value_bytes)) != VV_OK)
+    if (entry.kind == VV_KIND_REF && (rc = save_value(r, &entry, raw, &value_bytes)) != VV_OK)
         return rc < 0 ? rc : VV_OK;
     entry.seq = 0;
     r->kept++;
@@ -466,16 +485,21 @@ static int copy_entry(struct repair *r, struct vv_drop *drop, struct vv_output *
 static int install(struct repair *r, struct vv_output *output, bool *unclear)
 {
     struct vv_lsm *lsm = r->lsm;
+    struct vv_version *empty = NULL;
     struct vv_version *next = NULL;
     size_t count = 0;
     struct vv_table_add *adds = vv_alloc((output->made.table_count + 1) * sizeof adds[0]);
     if (adds == NULL)
         return VV_NOMEM;
     int rc = vv_output_metas(output, adds);
-    if (rc == VV_OK) {
-        count = output->made.table_count;
-        struct vv_version_change change = {.adds = adds, .add_count = count};
-        rc = vv_version_apply(r->version, &change, &next);
+    count = rc == VV_OK ? output->made.table_count : 0;
+    if (rc == VV_OK && (rc = vv_version_new(lsm->options.order, &empty)) == VV_OK) {
+        struct vv_version_change change = {
+            .adds = adds,
+            .add_count = count,
+            .value_adds = (struct vv_value_file *const *)(void *)r->salvage.files.data,
+            .value_add_count = r->salvage.files.size / sizeof(struct vv_value_file *)};
+        rc = vv_version_apply(empty, &change, &next);
     }
     if (rc == VV_OK) {
         lsm->flushed_seq = r->last_seq;
@@ -483,9 +507,31 @@ static int install(struct repair *r, struct vv_output *output, bool *unclear)
         rc = vv_lsm_rewrite_manifest(lsm, next, unclear);
     }
     vv_version_unref(next);
+    vv_version_unref(empty);
     while (count > 0)
         vv_table_meta_unref(adds[--count].table);
     vv_free(adds);
+    return rc;
+}
+
+/* Tells of the blocks that were left out, and notes their tables. */
+static int note_damaged_tables(struct repair *r)
+{
+    int rc = VV_OK;
+    for (size_t i = 0; rc == VV_OK && i < r->iters.size / sizeof(struct vv_iter *); i++) {
+        struct vv_iter *it;
+        struct vv_table *table;
+        char line[128];
+        memcpy(&it, r->iters.data + i * sizeof it, sizeof it);
+        memcpy(&table, r->tables.data + i * sizeof table, sizeof table);
+        uint64_t number = vv_table_number(table);
+        if (vv_table_iter_damages(it) == 0)
+            continue;
+        (void)snprintf(line, sizeof line, "%06" PRIu64 ".sst: %" PRIu64 " damaged blocks lost",
+                       number, vv_table_iter_damages(it));
+        say(r, line);
+        rc = vv_buf_append(&r->damaged, &number, sizeof number);
+    }
     return rc;
 }
 
@@ -507,42 +553,26 @@ static int rewrite(struct repair *r)
         if ((rc = copy_entry(r, &drop, &output, merge->at)) == VV_OK)
             rc = vv_iter_next(merge);
     }
-    for (size_t i = 0; rc == VV_OK && i < r->iters.size / sizeof(struct vv_iter *); i++) {
-        struct vv_iter *it;
-        memcpy(&it, r->iters.data + i * sizeof it, sizeof it);
-        if (vv_table_iter_damages(it) > 0) {
-            struct vv_table *table;
-            memcpy(&table, r->tables.data + i * sizeof table, sizeof table);
-            uint64_t number = vv_table_number(table);
-            char line[128];
-            (void)snprintf(line, sizeof line,
-                           "table %06" PRIu64 ": %" PRIu64 " damaged blocks lost", number,
-                           vv_table_iter_damages(it));
-            say(r, line);
-            rc = vv_buf_append(&r->damaged, &number, sizeof number);
-        }
-    }
-    if (rc == VV_OK)
-        rc = vv_output_finish(&output);
-    if (rc == VV_OK)
+    if (rc == VV_OK && (rc = note_damaged_tables(r)) == VV_OK &&
+        (rc = vv_salvage_finish(&r->salvage)) == VV_OK && (rc = vv_output_finish(&output)) == VV_OK)
         rc = install(r, &output, &unclear);
+    bool kept = rc == VV_OK || unclear;
     vv_iter_close(merge);
     vv_drop_deinit(&drop);
-    vv_output_deinit(&output, rc == VV_OK || unclear ? VV_OUTPUT_KEEP : VV_OUTPUT_DISCARD);
+    vv_output_deinit(&output, kept ? VV_OUTPUT_KEEP : VV_OUTPUT_DISCARD);
+    vv_salvage_deinit(&r->salvage, !kept);
     return rc;
 }
 
-/* Damaged tables are kept under another name, for whoever knows more. The rest of the old files are
- * orphans now, and the next open removes them. */
-static int set_aside(struct repair *r)
+static int set_files_aside(struct repair *r, enum vv_name_kind kind, const struct vv_buf *numbers)
 {
     struct vv_lsm *lsm = r->lsm;
-    for (size_t i = 0; i < r->damaged.size / sizeof(uint64_t); i++) {
+    for (size_t i = 0; i < numbers->size / sizeof(uint64_t); i++) {
         uint64_t number;
         char aside[VV_PATH_SIZE_MAX + 16];
         char line[VV_PATH_SIZE_MAX + 64];
-        memcpy(&number, r->damaged.data + i * sizeof number, sizeof number);
-        struct vv_path path = vv_path_of(lsm->options.path, VV_NAME_TABLE, number);
+        memcpy(&number, numbers->data + i * sizeof number, sizeof number);
+        struct vv_path path = vv_path_of(lsm->options.path, kind, number);
         (void)snprintf(aside, sizeof aside, "%s.damaged", path.text);
         int rc = vv_env_rename(lsm->options.env, path.text, aside);
         if (rc < 0)
@@ -550,7 +580,17 @@ static int set_aside(struct repair *r)
         (void)snprintf(line, sizeof line, "set aside: %s", aside);
         say(r, line);
     }
-    return vv_env_sync_dir(lsm->options.env, lsm->options.path);
+    return VV_OK;
+}
+
+/* Damaged files are kept under another name, for whoever knows more. The rest of the old files are
+ * orphans now, and the next open removes them. */
+static int set_aside(struct repair *r)
+{
+    int rc = set_files_aside(r, VV_NAME_TABLE, &r->damaged);
+    if (rc == VV_OK)
+        rc = set_files_aside(r, VV_NAME_VALUES, &r->damaged_values);
+    return rc < 0 ? rc : vv_env_sync_dir(r->lsm->options.env, r->lsm->options.path);
 }
 
 static int repair_all(struct repair *r)
@@ -581,6 +621,7 @@ static void repair_deinit(struct repair *r)
     vv_edit_deinit(&r->sum);
     vv_buf_deinit(&r->tables);
     vv_buf_deinit(&r->damaged);
+    vv_buf_deinit(&r->damaged_values);
     vv_buf_deinit(&r->iters);
     vv_buf_deinit(&r->names);
 }
@@ -592,6 +633,7 @@ int vv_lsm_repair(const struct vv_lsm_options *options,
     int rc = vv_lsm_new(options, &r.lsm);
     if (rc < 0)
         return rc;
+    r.salvage.lsm = r.lsm;
     rc = repair_all(&r);
     repair_deinit(&r);
     vv_lsm_free(r.lsm);

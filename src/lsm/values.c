@@ -180,12 +180,12 @@ static int handle_open(struct vv_value_file *file, struct vv_value_handle **out)
     if ((rc = vv_file_read_whole(h->file, 0, raw, sizeof raw)) < 0)
         goto out;
     if ((rc = vv_log_head_decode(vv_slice_of(raw, sizeof raw), path.text, &h->head)) != VV_OK) {
-        rc = rc < 0 ? rc : vv_fail(VV_CORRUPT, "%s: the file has no header", path.text);
+        rc = rc < 0 ? rc : vv_fail(VV_CORRUPT, "%s: there is no header at offset 0", path.text);
         goto out;
     }
     if (h->head.kind != VV_LOG_VALUES || h->head.number != file->number ||
         memcmp(h->head.uuid, values->options.uuid, VV_UUID_SIZE) != 0) {
-        rc = vv_fail(VV_CORRUPT, "%s: the header at 0 is of another file", path.text);
+        rc = vv_fail(VV_CORRUPT, "%s: the header at offset 0 is of another file", path.text);
         goto out;
     }
     if (!serves_itself(file) && (rc = map_load(h, path.text)) < 0)

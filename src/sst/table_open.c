@@ -141,7 +141,7 @@ static struct vv_handle get_handle(const uint8_t *at)
 
 static int refuse(uint64_t number, const char *why)
 {
-    return vv_fail(VV_CORRUPT, "table %" PRIu64 ": the footer %s", number, why);
+    return vv_fail(VV_CORRUPT, "%06" PRIu64 ".sst: the footer %s", number, why);
 }
 
 /* The checked footer into `t`, whose number and size are what they should be. */
@@ -157,7 +157,7 @@ static int take_footer(struct vv_table *t, const uint8_t *footer, const uint8_t 
     uint32_t required = vv_get_u32(footer + VV_FOOTER_REQUIRED);
     if (version != VV_TABLE_VERSION || required != 0)
         return vv_fail(VV_UNSUPPORTED,
-                       "table %" PRIu64 " is of version %" PRIu32 " with features 0x%" PRIx32,
+                       "%06" PRIu64 ".sst is of version %" PRIu32 " with features 0x%" PRIx32,
                        t->number, version, required);
     if (vv_get_u64(footer + VV_FOOTER_NUMBER) != t->number)
         return refuse(t->number, "has the number of another file");
@@ -185,7 +185,8 @@ static int load_footer(struct vv_table *t, const struct vv_table_open_options *o
         return refuse(t->number, "is missing: the file is shorter");
     if (o->size_bytes != 0 && o->size_bytes != t->size_bytes)
         return vv_fail(VV_CORRUPT,
-                       "table %" PRIu64 " has %" PRIu64 " bytes, and %" PRIu64 " were written",
+                       "%06" PRIu64 ".sst ends at offset %" PRIu64 ", and %" PRIu64
+                       " bytes were written",
                        t->number, t->size_bytes, o->size_bytes);
     rc = vv_file_read_whole(t->file, t->size_bytes - VV_FOOTER_SIZE, footer, sizeof footer);
     return rc < 0 ? vv_table_blame(t, rc) : take_footer(t, footer, o->uuid);
@@ -207,7 +208,7 @@ static int take_property(struct vv_table *t, uint64_t tag, vv_slice bytes, bool 
     switch (tag) {
     case VV_PROPERTY_ORDER:
         if (!vv_slice_equal(bytes, name))
-            return vv_fail(VV_INVALID, "table %" PRIu64 " is in order '%.*s', not '%s'", t->number,
+            return vv_fail(VV_INVALID, "%06" PRIu64 ".sst is in order '%.*s', not '%s'", t->number,
                            (int)(bytes.size < 64 ? bytes.size : 64), (const char *)bytes.data,
                            vv_order_name(t->order));
         return VV_OK;

@@ -167,6 +167,7 @@ static int survey_log(struct vv_lsm *lsm, const struct vv_version *version,
     if (rc < 0)
         return rc;
     log->prev_seq = vv_log_reader_head(reader)->prev_seq;
+    log->prev_number = vv_log_reader_head(reader)->prev_number;
     while ((rc = vv_log_read(reader, &record, &offset)) == VV_OK) {
         if (record.type == VV_RECORD_BATCH &&
             (rc = survey_record(log, &record, offset, lsm->flushed_seq, &unproved)) < 0) {
@@ -209,9 +210,10 @@ static int decide(struct vv_lsm *lsm, struct vv_replay *replay)
             continue;
         if (!hole && log->prev_seq > last && (log->prev_synced || i == 0))
             return vv_fail(VV_CORRUPT,
-                           "%s/%06" PRIu64 ".wal continues after sequence %" PRIu64
+                           "%s/%06" PRIu64 ".wal is missing or cut short: %06" PRIu64
+                           ".wal continues after sequence %" PRIu64
                            ", but what is before it ends at %" PRIu64,
-                           lsm->options.path, log->number, log->prev_seq, last);
+                           lsm->options.path, log->prev_number, log->number, log->prev_seq, last);
         hole = hole || log->prev_seq > last;
         log->counts = !hole;
         if (hole)

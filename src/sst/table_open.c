@@ -139,9 +139,11 @@ static struct vv_handle get_handle(const uint8_t *at)
     return (struct vv_handle){vv_get_u64(at), vv_get_u32(at + 8)};
 }
 
-static int refuse(uint64_t number, const char *why)
+static int refuse(const struct vv_table *t, const char *why)
 {
-    return vv_fail(VV_CORRUPT, "%06" PRIu64 ".sst: the footer %s", number, why);
+    uint64_t at = t->size_bytes > VV_FOOTER_SIZE ? t->size_bytes - VV_FOOTER_SIZE : 0;
+    return vv_fail(VV_CORRUPT, "%06" PRIu64 ".sst: the footer at offset %" PRIu64 " %s", t->number,
+                   at, why);
 }
 
 /* The checked footer into `t`, whose number and size are what they should be. */
@@ -149,10 +151,10 @@ static int take_footer(struct vv_table *t, const uint8_t *footer, const uint8_t 
 {
     static const uint8_t zeros[VV_FOOTER_CHECK - VV_FOOTER_RESERVED];
     if (memcmp(footer, VV_TABLE_MAGIC, 8) != 0)
-        return refuse(t->number, "is not that of a table");
+        return refuse(t, "is not that of a table");
     if (vv_get_u32(footer + VV_FOOTER_CHECK) !=
         vv_checksum(vv_slice_of(footer, VV_FOOTER_CHECK), t->size_bytes))
-        return refuse(t->number, "fails its checksum");
+        return refuse(t, "fails its checksum");
     uint32_t version = vv_get_u32(footer + VV_FOOTER_VERSION);
     uint32_t required = vv_get_u32(footer + VV_FOOTER_REQUIRED);
     if (version != VV_TABLE_VERSION || required != 0)
@@ -160,13 +162,13 @@ static int take_footer(struct vv_table *t, const uint8_t *footer, const uint8_t 
                        "%06" PRIu64 ".sst is of version %" PRIu32 " with features 0x%" PRIx32,
                        t->number, version, required);
     if (vv_get_u64(footer + VV_FOOTER_NUMBER) != t->number)
-        return refuse(t->number, "has the number of another file");
+        return refuse(t, "has the number of another file");
     if (uuid != NULL && memcmp(footer + VV_FOOTER_UUID, uuid, VV_TABLE_UUID_SIZE) != 0)
-        return refuse(t->number, "is that of another store");
+        return refuse(t, "is that of another store");
     if (vv_get_u64(footer + VV_FOOTER_FILE_SIZE) != t->size_bytes)
-        return refuse(t->number, "is of a file of another size");
+        return refuse(t, "is of a file of another size");
     if (memcmp(footer + VV_FOOTER_RESERVED, zeros, sizeof zeros) != 0)
-        return refuse(t->number, "has something where zeros belong");
+        return refuse(t, "has something where zeros belong");
     t->salt = vv_table_salt(footer + VV_FOOTER_UUID, t->number);
     t->blocks_end = t->size_bytes - VV_FOOTER_SIZE;
     t->top_at = get_handle(footer + VV_FOOTER_TOP);
@@ -182,7 +184,7 @@ static int load_footer(struct vv_table *t, const struct vv_table_open_options *o
     if (rc != VV_OK)
         return rc;
     if (t->size_bytes < VV_FOOTER_SIZE)
-        return refuse(t->number, "is missing: the file is shorter");
+        return refuse(t, "is missing: the file is shorter");
     if (o->size_bytes != 0 && o->size_bytes != t->size_bytes)
         return vv_fail(VV_CORRUPT,
                        "%06" PRIu64 ".sst ends at offset %" PRIu64 ", and %" PRIu64

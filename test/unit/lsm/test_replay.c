@@ -1,0 +1,140 @@
+/*
+ * Replaying logs: under any power cut the state is a prefix of what was committed, and has all that
+ * was promised.
+ */
+#include "engine_world.h"
+
+enum { WRITES = 24, CHOICES = 3 };
+
+struct story {
+    uint64_t synced_at[WRITES + 1]; /* by write: the call after which it was safe; 0: never */
+    uint64_t laid_at[WRITES + 1];
+    unsigned count;
+};
+
+static size_t size_of(unsigned i)
+{
+    return i % 5 == 4 ? 5000 : 30 + i;
+}
+
+static const char *key_of(unsigned i, char into[16])
+{
+    (void)snprintf(into, 16, "key%03u", i);
+    return into;
+}
+
+/* Writes with syncs, flushes, failing appends and new lives between. */
+static void run(struct world *w, struct vv_rng *rng, struct story *story)
+{
+    char key[16];
+    while (story->count < WRITES) {
+        switch (vv_rng_below(rng, 12)) {
+        case 0:
+            vv_sim_fail_at(w->env, 1, VV_SIM_FAULT_SHORT, false);
+            (void)world_try_write(w, "failed", 1, 100);
+            vv_sim_fail_at(w->env, 0, VV_SIM_FAULT_NONE, false);
+            break;
+        case 1: world_flush(w); break;
+        case 2:
+            world_kill(w);
+            world_open(w);
+            break;
+        case 3:
+        case 4:
+            world_sync(w);
+            for (unsigned i = 0; i < story->count; i++) {
+                if (story->synced_at[i] == 0)
+                    story->synced_at[i] = vv_sim_call_count(w->env);
+            }
+            break;
+        default:
+            world_write(w, key_of(story->count, key), 1, size_of(story->count));
+            story->laid_at[story->count++] = vv_sim_call_count(w->env);
+        }
+    }
+}
+
+static void check_image(const struct world *w, uint64_t n, int model, uint64_t choice,
+                        const struct story *story)
+{
+    struct world cut;
+    struct vv_env *image;
+    char key[16];
+    char call[128];
+    CHECK_OK(vv_sim_image(w->env, n, (enum vv_sim_model)model, choice, &image));
+    world_init(&cut, image);
+    vv_sim_call_describe(w->env, n, call, sizeof call);
+    int rc = world_try_open(&cut);
+    if (rc < 0)
+        test_fail(__FILE__, __LINE__, "refused after call %u (%s), model %d, choice %u",
+                  (unsigned)n, call, model, (unsigned)choice);
+    bool ended = false;
+    for (unsigned i = 0; i < story->count; i++) {
+        struct vv_pin pin;
+        rc = world_get_at(&cut, VV_SEQ_NOW, key_of(i, key), &pin);
+        vv_pin_release(&pin);
+        uint64_t promised = model == VV_SIM_ALL ? story->laid_at[i] : story->synced_at[i];
+        bool wanted = promised != 0 && promised <= n;
+        if (rc < 0 || (rc == VV_OK && ended) || (rc == VV_NOTFOUND && wanted))
+            test_fail(__FILE__, __LINE__,
+                      "write %u: rc %d, after call %u (%s), model %d, choice %u", i, rc,
+                      (unsigned)n, call, model, (unsigned)choice);
+        ended = ended || rc == VV_NOTFOUND;
+        if (rc == VV_OK)
+            world_check(&cut, key, 1, size_of(i));
+    }
+    world_write(&cut, "after", 1, 100);
+    world_reopen(&cut);
+    world_check(&cut, "after", 1, 100);
+    world_free(&cut);
+}
+
+TEST(after_a_power_cut_the_state_is_a_prefix_with_all_that_was_promised)
+{
+    for (uint64_t round = 0; round < (test_soak() ? 200 : 6); round++) {
+        struct vv_rng rng = vv_rng_of(test_seed() + round);
+        struct story story = {.count = 0};
+        struct world w;
+        world_create(&w);
+        w.options.log_mode = round % 2 == 0 ? VV_LSM_LOG_ON : VV_LSM_LOG_RECYCLE;
+        world_reopen(&w);
+        uint64_t first = vv_sim_call_count(w.env);
+        run(&w, &rng, &story);
+        for (uint64_t n = first; n <= vv_sim_call_count(w.env); n++) {
+            for (int model = 0; model < VV_SIM_MODEL_COUNT; model++) {
+                for (uint64_t choice = 0; choice < CHOICES; choice++)
+                    check_image(&w, n, model, choice, &story);
+            }
+        }
+        world_free(&w);
+    }
+}
+
+TEST(what_a_failed_append_left_is_void)
+{
+    struct world w;
+    char path[64];
+    struct vv_buf with = VV_BUF_INIT;
+    struct vv_buf without = VV_BUF_INIT;
+    world_create(&w);
+    world_write(&w, "before", 1, 100);
+    world_find(&w, ".wal", WORLD_LAST, path);
+    /* The record as it would be in this log, had its append succeeded. */
+    struct world twin;
+    CHECK_OK(vv_sim_read_file(w.env, path, &without));
+    world_write(&w, "failed", 1, 100);
+    CHECK_OK(vv_sim_read_file(w.env, path, &with));
+    CHECK_OK(vv_sim_write_file(w.env, path, vv_buf_slice(&without)));
+    world_kill(&w);
+    world_open(&w); /* begins a log that says where the state ended */
+    CHECK_OK(vv_sim_write_file(w.env, path, vv_buf_slice(&with)));
+    world_write(&w, "after", 1, 100);
+    world_cut(&w, VV_SIM_ALL, &twin);
+    world_check(&twin, "before", 1, 100);
+    world_check(&twin, "after", 1, 100);
+    world_check_gone(&twin, "failed");
+    world_free(&twin);
+    vv_buf_deinit(&with);
+    vv_buf_deinit(&without);
+    world_free(&w);
+}

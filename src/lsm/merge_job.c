@@ -231,8 +231,10 @@ static int merge_step(struct vv_job *job, bool *done)
     }
     uint64_t bytes = vv_output_size(&m->output) - before;
     *done = !m->source->valid;
-    if (*done && (rc = install(m)) < 0)
+    if (*done && (rc = install(m)) < 0) {
+        m->damaged = rc == VV_CORRUPT;
         return rc;
+    }
     vv_count(&lsm->counters.compactions, *done ? 1 : 0);
     vv_job_measure(&lsm->merge_rate, bytes, vv_env_now_us(lsm->options.env) - began_us);
     return VV_OK;

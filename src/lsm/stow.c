@@ -5,6 +5,8 @@
  */
 #include "lsm/tree.h"
 
+enum { SEALS_MANY = 4 };
+
 static struct vv_stow *find_locked(struct vv_lsm *lsm, uint64_t number)
 {
     vv_mutex_assert_held(&lsm->stow_mu);
@@ -300,6 +302,17 @@ static void forget_done_locked(struct vv_lsm *lsm)
             at = &stow->next;
         }
     }
+}
+
+/* Each file that waits holds a descriptor and is part of every sync. */
+bool vv_lsm_stow_behind(struct vv_lsm *lsm)
+{
+    size_t count = 0;
+    vv_mutex_lock(&lsm->stow_mu);
+    for (const struct vv_stow *stow = lsm->stows; stow != NULL; stow = stow->next)
+        count += stow->writer != NULL && stow != lsm->stow ? 1 : 0;
+    vv_mutex_unlock(&lsm->stow_mu);
+    return count >= SEALS_MANY;
 }
 
 int vv_lsm_stow_seal(struct vv_lsm *lsm, bool *worked)

@@ -250,6 +250,17 @@ static int step_job(struct vv_lsm *lsm, struct vv_job *job)
     return rc;
 }
 
+/* One step, and a seal where sealing would otherwise wait for all the merging to be done. */
+static int work(struct vv_lsm *lsm, struct vv_job *job)
+{
+    bool urgent = job->is_flush;
+    bool sealed;
+    int rc = step_job(lsm, job);
+    if (rc == VV_OK && !urgent && vv_lsm_stow_behind(lsm))
+        rc = vv_lsm_stow_seal(lsm, &sealed);
+    return rc;
+}
+
 int vv_lsm_tend(struct vv_engine *e, enum vv_tended *out)
 {
     struct vv_lsm *lsm = (struct vv_lsm *)e;
@@ -262,7 +273,7 @@ int vv_lsm_tend(struct vv_engine *e, enum vv_tended *out)
     int rc = lsm->closing ? VV_NOTFOUND : next_job_locked(lsm, &job);
     vv_mutex_unlock(&lsm->mu);
     if (rc == VV_OK) {
-        rc = step_job(lsm, job);
+        rc = work(lsm, job);
         worked = rc == VV_OK;
     } else if (rc == VV_NOTFOUND) {
         rc = vv_lsm_do_chore(lsm, &worked);

@@ -220,6 +220,8 @@ VV_MUST int vv_lsm_install_seal(struct vv_lsm *lsm, struct vv_value_file *file,
                                 uint64_t record_bytes, uint64_t record_count);
 /* Seals one file that is no longer written to, if there is one. Background. */
 VV_MUST int vv_lsm_stow_seal(struct vv_lsm *lsm, bool *worked);
+/* Whether sealing has waited too long for an idle moment. */
+bool vv_lsm_stow_behind(struct vv_lsm *lsm);
 void vv_lsm_stow_close(struct vv_lsm *lsm);
 
 /* --------------------------------------------------------------------------------------- read.c */

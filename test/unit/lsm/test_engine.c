@@ -318,3 +318,30 @@ TEST(every_step_may_fail_once_and_the_work_is_done_the_next_time)
     }
     world_free(&w);
 }
+
+TEST(value_files_are_sealed_while_merges_have_no_end)
+{
+    struct world w;
+    char key[16];
+    struct vv_buf text = VV_BUF_INIT;
+    world_create(&w);
+    for (unsigned i = 0; i < 200; i++)
+        world_write(&w, key_of(i, key), 1, 900);
+    for (unsigned i = 0; i < 200; i++) {
+        uint64_t ticket;
+        enum vv_tended tended;
+        CHECK_OK(w.engine->ops->compact_begin(w.engine, NULL, NULL, &ticket));
+        world_write(&w, key_of(i, key), 2, 6000);
+        CHECK_OK(w.engine->ops->tend(w.engine, &tended));
+        CHECK_OK(w.engine->ops->tend(w.engine, &tended));
+        CHECK_EQ_INT(tended, VV_TENDED_WORKED);
+    }
+    CHECK_OK(vv_lsm_describe(w.engine, "files", &text));
+    CHECK_OK(vv_buf_append(&text, "", 1));
+    unsigned open = 0;
+    for (const char *at = (const char *)text.data; (at = strstr(at, " open ")) != NULL; at++)
+        open++;
+    CHECK(open <= 8);
+    vv_buf_deinit(&text);
+    world_free(&w);
+}

@@ -53,9 +53,17 @@ static int parent_of(const char *path, char out[PATH_SIZE])
     return VV_OK;
 }
 
+/* Room for the longest name of a file in the store. */
+enum { NAME_ROOM = 64 };
+
 static int check_path(const char *path)
 {
-    return path == NULL || path[0] == 0 ? vv_fail(VV_INVALID, "no path was given") : VV_OK;
+    if (path == NULL || path[0] == 0)
+        return vv_fail(VV_INVALID, "no path was given");
+    size_t size = strlen(path);
+    if (size > PATH_SIZE - NAME_ROOM)
+        return vv_fail(VV_INVALID, "a path of %zu bytes is too long", size);
+    return VV_OK;
 }
 
 static int fail_foreign(const char *path)

@@ -103,14 +103,15 @@ static void expect_whole(const char *path)
 
 TEST(a_file_is_not_a_store)
 {
-    const char *path = path_of(test_tmpdir(), "notes.txt");
+    const char *dir = test_tmpdir();
+    const char *path = path_of(dir, "notes.txt");
 
     file_write(path, "hello", 5);
     expect_refused(path, NULL, VARVE_FOREIGN, "notes.txt");
     CHECK_RC(varve_destroy(path), VARVE_FOREIGN);
     CHECK_RC(varve_check(path, NULL, NULL, NULL), VARVE_FOREIGN);
     CHECK_RC(varve_repair(path, NULL, NULL, NULL), VARVE_FOREIGN);
-    CHECK_EQ_U64(files_count(path_of(path, ".."), "notes"), 1);
+    CHECK_EQ_U64(files_count(dir, "notes"), 1);
 }
 
 TEST(a_directory_of_other_things_is_not_a_store)

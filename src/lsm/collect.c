@@ -236,7 +236,8 @@ static int new_file(struct collect_job *c, struct vv_value_file **out)
     if (rc == VV_OK) {
         uint64_t *list = (uint64_t *)(void *)numbers.data;
         size_t list_count = numbers.size / sizeof list[0];
-        qsort(list, list_count, sizeof list[0], number_cmp);
+        if (list_count > 0)
+            qsort(list, list_count, sizeof list[0], number_cmp);
         rc = vv_value_file_new(c->job.lsm->values, c->number, list, list_count, out);
     }
     vv_buf_deinit(&numbers);

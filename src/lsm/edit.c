@@ -245,7 +245,7 @@ static int read_format(struct vv_reader *r, struct vv_edit *out)
         return vv_fail(VV_UNSUPPORTED,
                        "the store has format %" PRIu64 ", this build reads format %d", version,
                        VV_FORMAT_VERSION);
-    if (r->bad || comparator.size > VV_COMPARATOR_NAME_MAX || engine.size > 16)
+    if (r->bad || uuid.data == NULL || comparator.size > VV_COMPARATOR_NAME_MAX || engine.size > 16)
         return damaged("format");
     out->has_format = true;
     out->format_version = (uint32_t)version;

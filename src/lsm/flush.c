@@ -200,6 +200,7 @@ static int flush_step(struct vv_job *job, bool *done)
     int rc = f->started ? VV_OK : start(f);
     uint64_t before = f->started && f->source != NULL ? written(f) : 0;
     uint64_t tables_before = vv_output_size(&f->output);
+    vv_assert(rc < 0 || f->source != NULL);
     while (rc == VV_OK && f->source->valid &&
            written(f) - before < lsm->options.tuning.step_bytes) {
         if ((rc = write_entry(f, f->source->at)) == VV_OK)

@@ -170,7 +170,7 @@ static int make_values(struct vv_lsm *lsm, const struct vv_edit *sum, struct par
         const struct vv_edit_value_file *v = &sum->values[i];
         struct vv_value_file *file;
         int rc = check_file(lsm, VV_NAME_VALUES, v->number,
-                            v->sealed ? v->record_bytes + VV_LOG_HEAD_SIZE : 0);
+                            v->record_count > 0 ? v->record_bytes + VV_LOG_HEAD_SIZE : 0);
         bool headless = false;
         if (rc == VV_OK && !v->sealed)
             rc = vv_values_headless(lsm->values, v->number, &headless);

@@ -253,15 +253,23 @@ static int check_closed(struct vv_lsm *lsm, const struct vv_replay *replay)
                    lsm->closed_log);
 }
 
+/* From the newest back, since each log says which one was before it, and how safe those are. A log
+ * between the two was never begun: making it failed, and so did removing it. */
 int vv_replay_survey(struct vv_lsm *lsm, const struct vv_version *version, struct vv_replay *out)
 {
     bool later_prev_synced = false;
+    uint64_t chained = UINT64_MAX;
     int rc = list_logs(lsm, out);
-    /* From the newest back, since each log says how safe those before it are. */
     for (size_t i = out->count; rc == VV_OK && i-- > 0;) {
-        later_prev_synced = later_prev_synced || out->logs[i].number <= lsm->closed_log;
-        rc = survey_log(lsm, version, &out->logs[i], later_prev_synced);
-        later_prev_synced = later_prev_synced || out->logs[i].prev_synced;
+        struct vv_replay_log *log = &out->logs[i];
+        log->headless = log->number > chained;
+        if (log->headless)
+            continue;
+        later_prev_synced = later_prev_synced || log->number <= lsm->closed_log;
+        rc = survey_log(lsm, version, log, later_prev_synced);
+        later_prev_synced = later_prev_synced || log->prev_synced;
+        if (rc == VV_OK && !log->headless && log->prev_number > 0)
+            chained = log->prev_number;
     }
     if (rc == VV_OK)
         rc = check_closed(lsm, out);

@@ -222,9 +222,10 @@ static int verify_values(const struct vv_block_view *v)
     }
     for (uint32_t i = 0; i < v->count; i++) {
         uint64_t meta = vv_block_meta(v, i);
-        if ((meta >> 2) > VV_SEQ_MAX - v->base_seq)
+        if ((meta >> VV_BLOCK_META_KIND_BITS) > VV_SEQ_MAX - v->base_seq)
             return bad("a sequence is beyond the last");
-        if (!value_fits_kind((enum vv_kind)(meta & 3), vv_block_value(v, i).size))
+        if (!value_fits_kind((enum vv_kind)(meta & VV_BLOCK_META_KIND_MASK),
+                             vv_block_value(v, i).size))
             return bad("a value does not fit its kind");
     }
     return VV_OK;

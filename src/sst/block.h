@@ -128,7 +128,7 @@ static inline vv_slice vv_block_value(const struct vv_block_view *v, uint32_t i)
     return vv_block_piece(v->values, v->value_at, i, (v->flags & VV_BLOCK_WIDE_VALUE) != 0);
 }
 
-/* Sequence relative to the base << 2 | kind; only for blocks with meta. */
+/* Sequence relative to the base << 4 | kind; only for blocks with meta. */
 static inline uint64_t vv_block_meta(const struct vv_block_view *v, uint32_t i)
 {
     return vv_get_u64(v->metas + (size_t)i * v->meta_width) & v->meta_mask;
@@ -136,12 +136,13 @@ static inline uint64_t vv_block_meta(const struct vv_block_view *v, uint32_t i)
 
 static inline vv_seq vv_block_seq(const struct vv_block_view *v, uint32_t i)
 {
-    return v->base_seq + (v->meta_width == 0 ? 0 : vv_block_meta(v, i) >> 2);
+    return v->base_seq + (v->meta_width == 0 ? 0 : vv_block_meta(v, i) >> VV_BLOCK_META_KIND_BITS);
 }
 
 static inline enum vv_kind vv_block_kind(const struct vv_block_view *v, uint32_t i)
 {
-    return v->meta_width == 0 ? v->base_kind : (enum vv_kind)(vv_block_meta(v, i) & 3);
+    return v->meta_width == 0 ? v->base_kind
+                              : (enum vv_kind)(vv_block_meta(v, i) & VV_BLOCK_META_KIND_MASK);
 }
 
 /* How large a buffer for joined keys must be. */
@@ -172,8 +173,8 @@ static inline void vv_block_entry(const struct vv_block_view *v, uint32_t i, uin
         out->kind = v->base_kind;
     } else {
         uint64_t meta = vv_block_meta(v, i);
-        out->seq = v->base_seq + (meta >> 2);
-        out->kind = (enum vv_kind)(meta & 3);
+        out->seq = v->base_seq + (meta >> VV_BLOCK_META_KIND_BITS);
+        out->kind = (enum vv_kind)(meta & VV_BLOCK_META_KIND_MASK);
     }
 }
 

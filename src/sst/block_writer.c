@@ -10,7 +10,7 @@
 struct vv_block_slot {
     uint32_t key_end;
     uint32_t value_end;
-    uint64_t seq_kind; /* sequence << 2 | kind */
+    uint64_t seq_kind; /* sequence << VV_BLOCK_META_KIND_BITS | kind */
     uint8_t print;
 };
 
@@ -78,7 +78,8 @@ int vv_block_writer_add(struct vv_block_writer *w, const struct vv_entry *entry,
     w->values.size += entry->value.size;
 
     struct vv_block_slot slot = {(uint32_t)w->keys.size, (uint32_t)w->values.size,
-                                 entry->seq << 2 | (uint64_t)entry->kind, print};
+                                 entry->seq << VV_BLOCK_META_KIND_BITS | (uint64_t)entry->kind,
+                                 print};
     memcpy(w->slots.data + w->slots.size, &slot, sizeof slot);
     w->slots.size += sizeof slot;
     w->count++;
@@ -141,10 +142,10 @@ static void plan_meta(const struct vv_block_writer *w, struct layout *l)
     const struct vv_block_slot *slots = slots_of(w);
     uint64_t first = slots[0].seq_kind;
     uint64_t differences = 0;
-    uint64_t lowest = first >> 2;
-    uint64_t highest = first >> 2;
+    uint64_t lowest = first >> VV_BLOCK_META_KIND_BITS;
+    uint64_t highest = first >> VV_BLOCK_META_KIND_BITS;
     for (size_t i = 1; i < w->count; i++) {
-        uint64_t seq = slots[i].seq_kind >> 2;
+        uint64_t seq = slots[i].seq_kind >> VV_BLOCK_META_KIND_BITS;
         differences |= slots[i].seq_kind ^ first;
         lowest = seq < lowest ? seq : lowest;
         highest = seq > highest ? seq : highest;
@@ -152,10 +153,10 @@ static void plan_meta(const struct vv_block_writer *w, struct layout *l)
     l->seq_base = lowest;
     l->base = lowest;
     if (differences == 0) {
-        l->base |= (first & 3) << 56;
+        l->base |= (first & VV_BLOCK_META_KIND_MASK) << 56;
         return;
     }
-    uint64_t most = (highest - lowest) << 2 | 3;
+    uint64_t most = (highest - lowest) << VV_BLOCK_META_KIND_BITS | VV_BLOCK_META_KIND_MASK;
     while (most != 0) {
         l->meta_width++;
         most >>= 8;
@@ -211,7 +212,7 @@ static uint8_t *put_metas(const struct vv_block_writer *w, const struct layout *
     if (l->meta_width == 0)
         return at;
     for (size_t i = 0; i < w->count; i++) {
-        uint64_t meta = slots[i].seq_kind - (l->seq_base << 2);
+        uint64_t meta = slots[i].seq_kind - (l->seq_base << VV_BLOCK_META_KIND_BITS);
         for (unsigned byte = 0; byte < l->meta_width; byte++)
             *at++ = (uint8_t)(meta >> (8 * byte));
     }

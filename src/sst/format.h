@@ -21,14 +21,14 @@
  *    4  prefix_size u32      the first bytes, common to all keys
  *    8  suffix_size u32      FIXED_SUFFIX: of each suffix; else of all together
  *   12  value_size  u32      FIXED_VALUE: of each value; else of all together
- *   16  base        u64      kind << 56 | sequence
+ *   16  base        u64      kind << 56 | sequence: the lowest; the kind is 0 if meta_width > 0
  *   24  prefix      prefix_size bytes
  *       prints      u8 × count                 PRINTS: the highest byte of each key's hash
  *       heads       u32 × count                HEADS: first four bytes of each suffix, as a number
  *                                              whose order is theirs, padded with zeros
  *       suffix_at   u16 or u32 × (count + 1)   absent with FIXED_SUFFIX; u32 with WIDE_SUFFIX
  *       value_at    u16 or u32 × (count + 1)   absent with FIXED_VALUE; u32 with WIDE_VALUE
- *       meta        meta_width × count         (sequence - base sequence) << 2 | kind; at width 0
+ *       meta        meta_width × count         (sequence - base sequence) << 4 | kind; at width 0
  *                                              all entries have the sequence and kind of `base`
  *       suffixes    bytes
  *       values      bytes
@@ -117,6 +117,8 @@ enum {
     VV_BLOCK_BASE = 16,
     VV_BLOCK_COUNT_MAX = 32767,
     VV_BLOCK_META_WIDTH_MAX = 8,
+    VV_BLOCK_META_KIND_BITS = 4,
+    VV_BLOCK_META_KIND_MASK = 15,
 
     VV_INDEX_VALUE_SIZE = 16,
     VV_INDEX_OFFSET = 0,

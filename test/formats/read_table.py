@@ -57,7 +57,7 @@ class Slotted:
             seq, kind = base & SEQ_MAX, base >> 56
             if meta_width > 0:
                 meta = int.from_bytes(metas[i * meta_width:(i + 1) * meta_width], "little")
-                seq, kind = seq + (meta >> 2), meta & 3
+                seq, kind = seq + (meta >> 4), meta & 15
             need(kind in (DELETE, PUT, REF) and seq <= SEQ_MAX and len(key) <= KEY_SIZE_MAX,
                  what, "has an impossible entry")
             need(len(value) == {DELETE: 0, REF: 16}.get(kind, len(value)), what,

@@ -1,0 +1,26 @@
+"""The README's C program compiles and does what it says."""
+import os
+import pathlib
+import re
+import subprocess
+
+from harness import VARVE, main, test
+
+ROOT = pathlib.Path(os.environ.get("VARVE_SOURCE_ROOT", pathlib.Path(__file__).parents[2]))
+
+
+@test
+def the_c_example_of_the_readme_works(t):
+    code = re.search(r"```c\n(.*?)```", (ROOT / "README.md").read_text(), re.S).group(1)
+    source = t.file("example.c", code.encode())
+    build = pathlib.Path(VARVE).parent
+    program = str(pathlib.Path(source).with_suffix(""))
+    subprocess.run(["cc", "-std=c17", "-Wall", "-Wextra", "-Werror", f"-I{ROOT}/include", source,
+                    "-o", program, f"-L{build}", f"-Wl,-rpath,{build}", "-l:libvarve.so"],
+                   check=True)
+    for _ in range(2):  # the second time the store is there already
+        out = subprocess.run([program], cwd=t.dir, check=True, capture_output=True).stdout
+        t.equal(out, b"The C Programming Language\n978-0131103627\n978-0262510875\n")
+
+
+main()

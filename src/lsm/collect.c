@@ -59,7 +59,8 @@ static uint64_t file_live_bytes(const struct vv_version *version, const struct v
 
 static bool collectable(struct vv_lsm *lsm, const struct vv_value_file *file)
 {
-    return atomic_load(&file->sealed) && !vv_lsm_stow_under_way(lsm, file->number);
+    return atomic_load(&file->sealed) && !atomic_load(&file->damaged) &&
+           !vv_lsm_stow_under_way(lsm, file->number);
 }
 
 uint64_t vv_collect_garbage(struct vv_lsm *lsm, const struct vv_version *version)
@@ -207,6 +208,8 @@ static int copy_some(struct collect_job *c)
         struct vv_value_file *from = vv_version_value_file(c->version, place->file);
         vv_assert(from != NULL);
         rc = vv_value_writer_move(c->writer, from, (uint32_t)place->file, place->offset_units);
+        if (rc == VV_CORRUPT)
+            atomic_store(&from->damaged, true);
     }
     if (c->writer != NULL)
         vv_count(&lsm->counters.value_bytes_written, vv_value_writer_bytes(c->writer) - before);

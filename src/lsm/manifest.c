@@ -233,7 +233,8 @@ int vv_manifest_read(struct vv_env *env, const char *dir,
     if (rc == VV_OK) {
         rc = read_one(env, dir, *number, visit, context);
         if (rc == VV_END)
-            rc = vv_fail(VV_CORRUPT, "%s/CURRENT names MANIFEST-%06" PRIu64 ", which is empty at offset 0", dir,
+            rc = vv_fail(VV_CORRUPT,
+                         "%s/CURRENT names MANIFEST-%06" PRIu64 ", which is empty at offset 0", dir,
                          *number);
         return rc;
     }

@@ -299,11 +299,12 @@ int vv_lsm_resolve(struct vv_iter *base, vv_slice raw, vv_slice key, struct vv_p
 {
     struct view_iter *it = (struct view_iter *)base;
     struct vv_ref ref;
-    struct vv_value_file *file;
+    struct vv_value_file *file = NULL;
     vv_assert(base->ops == &view_iter_ops);
     int rc = ref_file(it->view->version, raw, &ref, &file);
     if (rc < 0)
         return rc;
+    vv_assert(file != NULL);
     rc = vv_values_read(file, ref, key, out);
     vv_value_file_unref(file);
     return rc;

@@ -253,6 +253,7 @@ static int locate(struct vv_value_file *file, uint64_t ref_file, uint32_t offset
     int rc = handle_get(file, h);
     if (rc < 0)
         return rc;
+    vv_assert(*h != NULL);
     if (ref_file == file->number) {
         *offset = (uint64_t)offset_units * 8;
         return VV_OK;
@@ -283,8 +284,8 @@ static int damaged_value(const struct vv_value_file *file, uint64_t offset)
 
 int vv_values_read(struct vv_value_file *file, struct vv_ref ref, vv_slice key, struct vv_pin *out)
 {
-    struct vv_value_handle *h;
-    uint64_t offset;
+    struct vv_value_handle *h = NULL;
+    uint64_t offset = 0;
     int rc = locate(file, ref.file, ref.offset_units, &h, &offset);
     if (rc < 0)
         return rc;
@@ -310,8 +311,8 @@ int vv_values_read(struct vv_value_file *file, struct vv_ref ref, vv_slice key, 
 int vv_values_read_record(struct vv_value_file *file, uint64_t ref_file, uint32_t offset_units,
                           struct vv_buf *scratch, struct vv_record *record)
 {
-    struct vv_value_handle *h;
-    uint64_t offset;
+    struct vv_value_handle *h = NULL;
+    uint64_t offset = 0;
     int rc = locate(file, ref_file, offset_units, &h, &offset);
     if (rc < 0)
         return rc;

@@ -42,7 +42,8 @@ struct vv_value_file {
     uint64_t number;
     _Atomic(uint64_t) record_bytes; /* of all value records; 0 before it is sealed */
     _Atomic(uint64_t) record_count;
-    atomic_bool sealed; /* never written to again; set once */
+    atomic_bool sealed;  /* never written to again; set once */
+    atomic_bool damaged; /* collecting it failed on damage: leave it as it is */
     struct vv_values *owner;
     _Atomic(void *) handle; /* private to values.c: opened on first use */
     atomic_bool obsolete;

@@ -296,7 +296,8 @@ static void damage(const char *path, const char *ending)
            (strlen(at) < strlen(ending) || strcmp(at + strlen(at) - strlen(ending), ending) != 0))
         at += strlen(at) + 1;
     CHECK(at < end);
-    (void)snprintf(path_buf[1], sizeof path_buf[1], "%s/%s", path, at);
+    int size = snprintf(path_buf[1], sizeof path_buf[1], "%s/%s", path, at);
+    CHECK(size > 0 && (size_t)size < sizeof path_buf[1]);
     FILE *file = fopen(path_buf[1], "r+");
     CHECK(file != NULL);
     CHECK(fseek(file, 0, SEEK_END) == 0);

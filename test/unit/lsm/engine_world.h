@@ -100,6 +100,7 @@ static inline int world_try_open(struct world *w)
 static inline void world_open(struct world *w)
 {
     CHECK_OK(world_try_open(w));
+    vv_assert(w->engine != NULL);
 }
 
 /* A new store in a new world. */

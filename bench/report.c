@@ -81,7 +81,7 @@ static void print_row(const struct bench_plan *plan, const struct bench_results 
             table->show(s.median, cell);
         printf("  %8s", cell);
         if (table->spread && s.count > 1)
-            printf(" ±%2.0f%%", s.spread * 100);
+            printf(" ±%2.0f%%", s.spread < 0.99 ? s.spread * 100 : 99);
         else if (table->spread)
             printf("     ");
     }

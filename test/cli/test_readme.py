@@ -15,7 +15,11 @@ def the_c_example_of_the_readme_works(t):
     source = t.file("example.c", code.encode())
     build = pathlib.Path(VARVE).parent
     program = str(pathlib.Path(source).with_suffix(""))
-    subprocess.run(["cc", "-std=c17", "-Wall", "-Wextra", "-Werror", f"-I{ROOT}/include", source,
+    needed = subprocess.run(["nm", "-D", str(build / "libvarve.so")], check=True,
+                            capture_output=True, text=True).stdout
+    flags = [f"-fsanitize={what}" for mark, what in (("__asan_init", "address,undefined"),
+                                                     ("__tsan_init", "thread")) if mark in needed]
+    subprocess.run(["cc", *flags, "-std=c17", "-Wall", "-Wextra", "-Werror", f"-I{ROOT}/include", source,
                     "-o", program, f"-L{build}", f"-Wl,-rpath,{build}", "-l:libvarve.so"],
                    check=True)
     for _ in range(2):  # the second time the store is there already

@@ -20,13 +20,13 @@ static uint64_t clamp(uint64_t value, uint64_t low, uint64_t high)
     return value < low ? low : value > high ? high : value;
 }
 
-/* A quarter of the budget is for memtables: the active one and up to three that wait. */
+/* Three eighths of the budget are for memtables: the active one and up to two that wait. */
 static void resolve_tuning(struct vv_lsm_options *options)
 {
     struct vv_lsm_tuning *t = &options->tuning;
-    uint64_t memtable = clamp(options->memory_budget / 12, 256 << 10, 256 << 20);
+    uint64_t memtable = clamp(options->memory_budget / 8, 256 << 10, 256 << 20);
     t->memtable_bytes = or_default(t->memtable_bytes, memtable);
-    t->memtable_count = (uint32_t)clamp(or_default(t->memtable_count, 4), 2, VV_FROZEN_MAX);
+    t->memtable_count = (uint32_t)clamp(or_default(t->memtable_count, 3), 2, VV_FROZEN_MAX);
     t->table_bytes = or_default(t->table_bytes, TABLE_BYTES);
     t->base_level_bytes = or_default(t->base_level_bytes, BASE_BYTES);
     t->level_ratio = (uint32_t)clamp(or_default(t->level_ratio, 10), 2, 100);
@@ -56,8 +56,7 @@ static void init_locks(struct vv_lsm *lsm)
     vv_mutex_init(&lsm->mu, 50);
 }
 
-/* Most of the budget is the cache's; half of that may be mapped files instead, which are read
- * without a copy and need no cache. */
+/* Half of the budget is for reading: mapped files and the cache. */
 int vv_recover_rooms(struct vv_lsm *lsm)
 {
     const struct vv_lsm_options *o = &lsm->options;
@@ -66,11 +65,11 @@ int vv_recover_rooms(struct vv_lsm *lsm)
                                        .dir = o->path,
                                        .order = o->order,
                                        .account = o->account,
-                                       .map_bytes_max = reads / 2,
+                                       .read_bytes = reads,
                                        .readonly = o->readonly};
     struct vv_values_options values = {
         .env = o->env, .dir = o->path, .account = o->account, .readonly = o->readonly};
-    int rc = vv_cache_new(o->account, reads / 2, &lsm->cache);
+    int rc = vv_cache_new(o->account, reads, &lsm->cache);
     if (rc < 0)
         return rc;
     tables.cache = lsm->cache;

@@ -17,8 +17,8 @@ enum vv_lsm_log_mode {
 
 /* Zero means default. Tests shrink everything. */
 struct vv_lsm_tuning {
-    uint64_t memtable_bytes; /* budget / 8, 1 to 256 MiB */
-    uint32_t memtable_count; /* active and frozen together at most: 4 */
+    uint64_t memtable_bytes; /* budget / 8, 256 KiB to 256 MiB */
+    uint32_t memtable_count; /* active and frozen together at most: 3 */
     uint32_t block_bytes;
     uint64_t table_bytes;      /* 32 MiB */
     uint64_t base_level_bytes; /* 64 MiB */

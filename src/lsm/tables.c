@@ -46,13 +46,28 @@ int vv_table_meta_new(struct vv_tables *tables, uint64_t number, struct vv_table
     return VV_OK;
 }
 
+static void share_room(struct vv_tables *tables)
+{
+    uint64_t total = tables->options.read_bytes;
+    uint64_t mapped = atomic_load(&tables->mapped_bytes);
+    uint64_t left = mapped < total ? total - mapped : 0;
+    if (tables->options.cache != NULL)
+        vv_cache_set_capacity(tables->options.cache, left > total / 8 ? left : total / 8);
+}
+
+static void give_map_room(struct vv_tables *tables, uint64_t size_bytes)
+{
+    atomic_fetch_sub(&tables->mapped_bytes, size_bytes);
+    share_room(tables);
+}
+
 void vv_tables_drop(struct vv_table_meta *meta)
 {
     struct vv_tables *tables = meta->owner;
     struct vv_table *handle = atomic_load(&meta->handle);
     if (handle != NULL) {
         if (vv_table_mapped(handle))
-            atomic_fetch_sub(&tables->mapped_bytes, meta->facts.size_bytes);
+            give_map_room(tables, meta->facts.size_bytes);
         vv_table_unref(handle);
         vv_mutex_lock(&tables->mu);
         tables->open_count--;
@@ -73,12 +88,14 @@ void vv_tables_drop(struct vv_table_meta *meta)
 /* Room among the mapped files is taken before the file is opened, and given back if it fails. */
 static bool take_map_room(struct vv_tables *tables, uint64_t size_bytes)
 {
-    uint64_t max = tables->options.map_bytes_max;
+    uint64_t max = tables->options.read_bytes / 8 * 7;
     uint64_t before = atomic_fetch_add(&tables->mapped_bytes, size_bytes);
-    if (size_bytes <= max && before <= max - size_bytes)
-        return true;
-    atomic_fetch_sub(&tables->mapped_bytes, size_bytes);
-    return false;
+    bool fits = size_bytes <= max && before <= max - size_bytes;
+    if (!fits)
+        atomic_fetch_sub(&tables->mapped_bytes, size_bytes);
+    else
+        share_room(tables);
+    return fits;
 }
 
 static int open_locked(struct vv_table_meta *meta, struct vv_table **out)
@@ -98,7 +115,7 @@ static int open_locked(struct vv_table_meta *meta, struct vv_table **out)
     };
     int rc = vv_table_open(tables->options.env, path.text, &options, out);
     if (map && (rc != VV_OK || !vv_table_mapped(*out)))
-        atomic_fetch_sub(&tables->mapped_bytes, meta->facts.size_bytes);
+        give_map_room(tables, meta->facts.size_bytes);
     if (rc == VV_NOTFOUND)
         return vv_fail(VV_CORRUPT, "%s: the file is missing", path.text);
     if (rc < 0)

@@ -18,8 +18,9 @@ struct vv_tables_options {
     struct vv_account *account;
     struct vv_cache *cache;
     uint8_t uuid[VV_TABLE_UUID_SIZE];
-    uint64_t map_bytes_max; /* map tables as long as all mapped ones take no more than this */
-    bool readonly;          /* never remove a file */
+    uint64_t read_bytes; /* for mapped tables and the cache together: what is mapped needs no cache,
+                          * so tables are mapped up to seven eighths of this and the cache shrinks */
+    bool readonly;       /* never remove a file */
 };
 
 VV_MUST int vv_tables_new(const struct vv_tables_options *options, struct vv_tables **out);

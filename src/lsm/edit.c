@@ -195,6 +195,7 @@ static void put_format(struct field *f, const struct vv_edit *edit, struct vv_bu
     put_bytes(f, vv_slice_of(edit->uuid, sizeof edit->uuid));
     put_sized(f, vv_buf_slice(&edit->engine));
     put_sized(f, vv_buf_slice(&edit->comparator));
+    put_number(f, edit->required);
     put_field(f, TAG_FORMAT, out);
 }
 
@@ -241,14 +242,20 @@ static int read_format(struct vv_reader *r, struct vv_edit *out)
     vv_slice uuid = vv_read_bytes(r, sizeof out->uuid);
     vv_slice engine = vv_read_sized(r);
     vv_slice comparator = vv_read_sized(r);
+    uint64_t required = vv_read_varint(r);
     if (!r->bad && version != VV_FORMAT_VERSION)
         return vv_fail(VV_UNSUPPORTED,
                        "the store has format %" PRIu64 ", this build reads format %d", version,
                        VV_FORMAT_VERSION);
+    if (!r->bad && (required & ~(uint64_t)VV_FORMAT_FEATURES) != 0)
+        return vv_fail(VV_UNSUPPORTED,
+                       "the store needs features 0x%" PRIx64 ", which this build does not know",
+                       required & ~(uint64_t)VV_FORMAT_FEATURES);
     if (r->bad || uuid.data == NULL || comparator.size > VV_COMPARATOR_NAME_MAX || engine.size > 16)
         return damaged("format");
     out->has_format = true;
     out->format_version = (uint32_t)version;
+    out->required = required;
     memcpy(out->uuid, uuid.data, sizeof out->uuid);
     if ((rc = vv_buf_assign(&out->engine, engine)) < 0)
         return rc;
@@ -362,7 +369,7 @@ static int read_closed(struct vv_reader *r, struct vv_edit *out)
 static int read_field(uint64_t tag, struct vv_reader *r, struct vv_edit *out)
 {
     switch (tag) {
-    case TAG_FORMAT: return out->has_format ? damaged("second format") : read_format(r, out);
+    case TAG_FORMAT: return read_format(r, out);
     case TAG_NEXT_FILE: return read_number(r, "next file number", UINT64_MAX, &out->next_file);
     case TAG_FLUSHED: return read_number(r, "flushed sequence", VV_SEQ_MAX, &out->flushed_seq);
     case TAG_TABLE_ADD: return read_table(r, out);
@@ -383,14 +390,24 @@ static int read_field(uint64_t tag, struct vv_reader *r, struct vv_edit *out)
     }
 }
 
+static bool once_only(uint64_t tag)
+{
+    return tag < TAG_SKIPPABLE && tag != TAG_TABLE_ADD && tag != TAG_TABLE_GONE &&
+           tag != TAG_VALUE_FILE && tag != TAG_VALUE_GONE;
+}
+
 int vv_edit_decode(vv_slice raw, struct vv_edit *out)
 {
     struct vv_reader r = vv_reader_of(raw);
+    uint64_t seen = 0; /* once-only tags */
     while (vv_reader_left(&r) > 0) {
         uint64_t tag = vv_read_varint(&r);
         vv_slice content = vv_read_sized(&r);
         if (r.bad)
             return damaged("field");
+        if (once_only(tag) && (seen & (uint64_t)1 << tag) != 0)
+            return damaged("fields (one that may be there once is there again)");
+        seen |= once_only(tag) ? (uint64_t)1 << tag : 0;
         struct vv_reader inner = vv_reader_of(content);
         int rc = read_field(tag, &inner, out);
         if (rc < 0)

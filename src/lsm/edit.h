@@ -2,9 +2,11 @@
  * An edit: one atomic change of the tree, as it stands in the MANIFEST.
  *
  * edit   fields, each: tag varint, size varint, content. Integers in contents are varints; "sized"
- *        is a varint size and bytes. Tags below 64 must be known; higher ones may be skipped.
+ *        is a varint size and bytes. Tags below 64 must be known; higher ones may be skipped. Tags
+ *        6, 7, 9 and 11 come as often as there is something to say, the others once at most.
  *
- *    1  format      version (1), uuid 16 bytes, engine sized ("lsm"), comparator name sized
+ *    1  format      version (1), uuid 16 bytes, engine sized ("lsm"), comparator name sized,
+ *                   required: feature bits that a reader must know; none yet
  *    2  next file   lowest number that no file has had
  *    3  flushed     every change up to this sequence is in tables
  *    6  table add   level, number, size, entries, tombstones, raw bytes, min seq, max seq,
@@ -12,11 +14,17 @@
  *                   then for each: file, bytes, count
  *    7  table gone  number
  *    8  log         lowest number of a log that must be replayed
- *    9  value file  number, sealed (0/1), record bytes, record count, count of files served, those
+ *    9  value file  number, sealed (0/1), record bytes, record count, count of files served, those.
+ *                   While it is open both are 0. Recovery, which seals what a killed process left
+ *                   open, counts no records: it says all bytes behind the header, and count 0
  *   11  value gone  number
- *   14  snapshot    empty: this edit alone is the whole state up to here
+ *   14  snapshot    empty: this edit alone is the whole state up to here, whatever came before
  *   15  closed      log number, bytes: the store was closed in order, and this log, the newest, and
  *                   all before it are synced up to here
+ *
+ * The format stands first in its edit. What follows in it, and what may follow the content of any
+ * other tag below 64, is told by its feature bits: a build that does not know one refuses the store
+ * before it reads on, and before anything is written. Without such a bit a longer content is damage.
  */
 #ifndef VV_LSM_EDIT_H
 #define VV_LSM_EDIT_H
@@ -24,7 +32,7 @@
 #include "base/buf.h"
 #include "sst/table.h"
 
-enum { VV_FORMAT_VERSION = 1, VV_COMPARATOR_NAME_MAX = 255 };
+enum { VV_FORMAT_VERSION = 1, VV_FORMAT_FEATURES = 0, VV_COMPARATOR_NAME_MAX = 255 };
 
 struct vv_edit_table {
     int level;
@@ -46,6 +54,7 @@ struct vv_edit_value_file {
 struct vv_edit {
     bool has_format;
     uint32_t format_version;
+    uint64_t required; /* feature bits of the format */
     uint8_t uuid[VV_TABLE_UUID_SIZE];
     struct vv_buf engine, comparator;
     uint64_t next_file;
@@ -76,7 +85,8 @@ VV_MUST int vv_edit_remove_value_file(struct vv_edit *edit, uint64_t number);
 
 VV_MUST int vv_edit_encode(const struct vv_edit *edit, struct vv_buf *out);
 
-/* VV_CORRUPT for bytes that are no edit, VV_UNSUPPORTED for a tag or version that is not known.
+/* VV_CORRUPT for bytes that are no edit, VV_UNSUPPORTED for a tag, version or feature bit that is
+ * not known.
  * `out` must be zeroed and is released by the caller also on failure. */
 VV_MUST int vv_edit_decode(vv_slice raw, struct vv_edit *out);
 

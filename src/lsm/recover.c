@@ -74,15 +74,24 @@ static int apply_removals(struct vv_edit *sum, const struct vv_edit *edit)
     return VV_OK;
 }
 
+/* A snapshot says all that is in force; nothing before it counts. */
+static void forget(struct state *state)
+{
+    vv_edit_deinit(&state->sum);
+    state->has_format = false;
+}
+
 static int apply_edit(void *context, const struct vv_edit *edit)
 {
     struct state *state = context;
     struct vv_edit *sum = &state->sum;
     int rc;
+    if (edit->snapshot)
+        forget(state);
     if (edit->has_format && (rc = check_format(state, edit)) < 0)
         return rc;
     if (!state->has_format)
-        return vv_fail(VV_CORRUPT, "the first edit does not say what the store is");
+        return vv_fail(VV_CORRUPT, "a snapshot does not say what the store is");
     if ((rc = apply_removals(sum, edit)) < 0)
         return rc;
     for (size_t i = 0; i < edit->table_count; i++) {

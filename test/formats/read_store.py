@@ -62,9 +62,10 @@ def read_edit(body, what):
         tag, inner = reader.varint(), Reader(reader.sized(), what)
         if tag == 1:
             content = (inner.varint(), inner.bytes(16) if inner.left() >= 16 else b"",
-                       inner.sized().decode(), inner.sized().decode())
-            if content[0] != 1:
-                raise Unsupported(f"{what}: the store has format {content[0]}")
+                       inner.sized().decode(), inner.sized().decode(), inner.varint())
+            if content[0] != 1 or content[4] != 0:
+                raise Unsupported(f"{what}: the store has format {content[0]}, "
+                                  f"features {content[4]:#x}")
         elif tag in (2, 3, 7, 8, 11):
             content = inner.varint()
             need(content > 0, what, "has a zero where a number belongs")
@@ -128,8 +129,10 @@ def read_manifest(directory, number):
     for i, fields in enumerate(edits):
         tags = [tag for tag, _ in fields]
         need(i > 0 or {1, 14} <= set(tags), path, "does not begin with a snapshot")
-        need(i == 0 or 14 not in tags, path, "has a second snapshot")
+        need(14 not in tags or 1 in tags, path, "has a snapshot without a format")
         need(all(tags.count(tag) <= 1 for tag in (1, 2, 3, 8, 14, 15)), path, "has a field twice")
+        if 14 in tags:
+            state = State()
         state.apply(fields)
     need(log.head.uuid == state.format[1], path, "belongs to another store than it says")
     return state
@@ -198,7 +201,7 @@ class Store:
     def __init__(self, path):
         self.directory = pathlib.Path(path)
         self.state = read_current(self.directory)
-        _, self.uuid, engine, self.order = self.state.format
+        _, self.uuid, engine, self.order, _ = self.state.format
         if engine != "lsm":
             raise Unsupported(f"{path}: the engine is {engine}")
         self.values, self.servers = [], {}

@@ -125,6 +125,16 @@ def a_newer_store_format_is_refused(t):
 
 
 @test
+def a_store_that_needs_an_unknown_feature_is_refused(t):
+    for name in STORES:
+        for bits in (b"\x01", b"\x40"):
+            path = copy_of(t, name)
+            # the last of tag 1: version, uuid, engine and order of keys stand before it
+            change_record(the(path, "MANIFEST-*"), 24 + 2 + 1 + 16 + 4 + 9, bits)
+            refused(t, path, *ANY)
+
+
+@test
 def an_unknown_edit_tag_is_refused(t):
     for name in STORES:
         path = copy_of(t, name)

@@ -173,6 +173,17 @@ static int decode_field(uint64_t tag, const void *content, size_t size)
 
 #define FIELD(tag, bytes) decode_field(tag, bytes, sizeof(bytes) - 1)
 
+static int decode_twice(const char *field)
+{
+    struct vv_buf raw = VV_BUF_INIT;
+    CHECK_OK(decode_only(vv_slice_str(field)));
+    CHECK_OK(vv_buf_append_slice(&raw, vv_slice_str(field)));
+    CHECK_OK(vv_buf_append_slice(&raw, vv_slice_str(field)));
+    int rc = decode_only(vv_buf_slice(&raw));
+    vv_buf_deinit(&raw);
+    return rc;
+}
+
 TEST(fields_of_later_versions_are_skipped_only_where_they_may_be)
 {
     CHECK_OK(FIELD(64, "anything"));
@@ -186,12 +197,32 @@ TEST(fields_of_later_versions_are_skipped_only_where_they_may_be)
 
 TEST(a_format_that_is_not_known_is_told_from_damage)
 {
-    CHECK_OK(FIELD(1, "\1uuuuuuuuuuuuuuuu\3lsm\1b"));
-    CHECK_RC(FIELD(1, "\2uuuuuuuuuuuuuuuu\3lsm\1b"), VV_UNSUPPORTED);
-    CHECK_RC(FIELD(1, "\1uuuuuuuuuuuuuuu\3lsm\1b"), VV_CORRUPT);
-    CHECK_RC(FIELD(1, "\1uuuuuuuuuuuuuuuu\3lsm"), VV_CORRUPT);
-    CHECK_RC(FIELD(1, "\1uuuuuuuuuuuuuuuu\3lsm\1bx"), VV_CORRUPT);
-    CHECK_RC(FIELD(1, "\1uuuuuuuuuuuuuuuu\21lsmlsmlsmlsmlsmls\1b"), VV_CORRUPT);
+    CHECK_OK(FIELD(1, "\1uuuuuuuuuuuuuuuu\3lsm\1b\0"));
+    CHECK_RC(FIELD(1, "\2uuuuuuuuuuuuuuuu\3lsm\1b\0"), VV_UNSUPPORTED);
+    CHECK_RC(FIELD(1, "\1uuuuuuuuuuuuuuu\3lsm\1b\0"), VV_CORRUPT);
+    CHECK_RC(FIELD(1, "\1uuuuuuuuuuuuuuuu\3lsm\1b"), VV_CORRUPT);
+    CHECK_RC(FIELD(1, "\1uuuuuuuuuuuuuuuu\3lsm\1b\0x"), VV_CORRUPT);
+    CHECK_RC(FIELD(1, "\1uuuuuuuuuuuuuuuu\21lsmlsmlsmlsmlsmls\1b\0"), VV_CORRUPT);
+}
+
+TEST(a_store_that_needs_an_unknown_feature_is_refused_whatever_follows)
+{
+    CHECK_RC(FIELD(1, "\1uuuuuuuuuuuuuuuu\3lsm\1b\1"), VV_UNSUPPORTED);
+    CHECK_RC(FIELD(1, "\1uuuuuuuuuuuuuuuu\3lsm\1b\200\100"), VV_UNSUPPORTED);
+    CHECK_RC(FIELD(1, "\1uuuuuuuuuuuuuuuu\3lsm\1b\1 more"), VV_UNSUPPORTED);
+    CHECK_RC(FIELD(1, "\1uuuuuuuuuuuuuuuu\3lsm\1b\377\377\377\377\377\377\377\377\377\1"),
+             VV_UNSUPPORTED);
+    CHECK_RC(FIELD(1, "\1uuuuuuuuuuuuuuuu\3lsm\1b\200"), VV_CORRUPT);
+}
+
+TEST(only_files_are_named_more_than_once_in_an_edit)
+{
+    static const char *const once[] = {"\2\1\1", "\3\1\1", "\10\1\1", "\17\2\1\1"};
+    static const char *const often[] = {"\7\1\1", "\11\6\5\1\1\1\1\5", "\13\1\1"};
+    for (size_t i = 0; i < sizeof once / sizeof once[0]; i++)
+        CHECK_RC(decode_twice(once[i]), VV_CORRUPT);
+    for (size_t i = 0; i < sizeof often / sizeof often[0]; i++)
+        CHECK_OK(decode_twice(often[i]));
 }
 
 TEST(numbers_must_fit)

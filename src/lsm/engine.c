@@ -235,31 +235,6 @@ static const struct vv_engine_ops lsm_ops = {
     .close = close_engine,
 };
 
-/* Without a value log no value is stowed either. */
-static const struct vv_engine_ops *choose_ops(const struct vv_lsm_options *options)
-{
-    static const struct vv_engine_ops without_values = {
-        .admit = vv_lsm_admit,
-        .append = vv_lsm_append,
-        .sync = vv_lsm_sync,
-        .publish = vv_lsm_publish,
-        .get = vv_lsm_get,
-        .multi_get = vv_lsm_multi_get,
-        .iter = vv_lsm_iter,
-        .resolve = vv_lsm_resolve,
-        .tend = vv_lsm_tend,
-        .flush_begin = vv_lsm_flush_begin,
-        .flush_done = vv_lsm_flush_done,
-        .compact_begin = vv_lsm_compact_begin,
-        .compact_done = vv_lsm_compact_done,
-        .pause = vv_lsm_pause,
-        .settle = vv_lsm_settle,
-        .check = vv_lsm_check,
-        .close = close_engine,
-    };
-    return options->value_log_min == UINT32_MAX ? &without_values : &lsm_ops;
-}
-
 int vv_lsm_new(const struct vv_lsm_options *options, struct vv_lsm **out)
 {
     struct vv_lsm *lsm = vv_alloc_zero(sizeof *lsm);
@@ -268,7 +243,12 @@ int vv_lsm_new(const struct vv_lsm_options *options, struct vv_lsm **out)
     lsm->options = *options;
     resolve_tuning(&lsm->options);
     lsm->shape = shape_of(&lsm->options.tuning);
-    lsm->base.ops = choose_ops(options);
+    lsm->ops = lsm_ops;
+    if (options->value_log_min == UINT32_MAX) {
+        lsm->ops.stow = NULL; /* without a value log no value is stowed either */
+        lsm->ops.unstow = NULL;
+    }
+    lsm->base.ops = &lsm->ops;
     init_locks(lsm);
     *out = lsm;
     return VV_OK;

@@ -76,6 +76,7 @@ struct vv_job;
 
 struct vv_lsm {
     struct vv_engine base;
+    struct vv_engine_ops ops; /* what base.ops points to */
     /* Constant after open. */
     struct vv_lsm_options options;
     struct vv_shape shape;

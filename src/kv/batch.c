@@ -2,8 +2,6 @@
 
 #include "base/error.h"
 
-enum { KIND_MASK = 0x0f };
-
 void vv_batch_deinit(struct vv_batch *b)
 {
     vv_buf_deinit(&b->ops);
@@ -69,9 +67,9 @@ int vv_batch_put_ref(struct vv_batch *b, vv_slice key, const uint8_t ref[VV_REF_
     return add(b, VV_KIND_REF, key, vv_slice_of(ref, VV_REF_SIZE));
 }
 
-static bool well_formed(const struct vv_reader *r, uint8_t head, const struct vv_entry *op)
+static bool well_formed(const struct vv_reader *r, const struct vv_entry *op)
 {
-    if (r->bad || (head & ~KIND_MASK) != 0 || head > VV_KIND_REF)
+    if (r->bad)
         return false;
     if (op->key.size > VV_KEY_SIZE_MAX || op->value.size > VV_VALUE_SIZE_MAX)
         return false;
@@ -83,10 +81,16 @@ int vv_batch_next(struct vv_reader *r, struct vv_entry *out)
     if (!r->bad && vv_reader_left(r) == 0)
         return VV_END;
     uint8_t head = vv_read_u8(r);
-    out->kind = (enum vv_kind)(head & KIND_MASK);
+    if (head > VV_KIND_REF) {
+        r->bad = true;
+        return vv_fail(VV_UNSUPPORTED,
+                       "a batch has an operation of kind 0x%02x, which this build does not know",
+                       head);
+    }
+    out->kind = (enum vv_kind)head;
     out->key = vv_read_sized(r);
     out->value = out->kind == VV_KIND_DELETE ? VV_SLICE_EMPTY : vv_read_sized(r);
-    if (!well_formed(r, head, out)) {
+    if (!well_formed(r, out)) {
         r->bad = true;
         return vv_fail(VV_CORRUPT, "a batch holds bytes that are no operation (kind 0x%02x)", head);
     }

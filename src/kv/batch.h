@@ -2,7 +2,7 @@
  * A batch: changes that happen together, as they stand in the log.
  *
  * operation   varints and bytes, one operation after another
- *    kind      u8      low 4 bits: enum vv_kind; the other bits must be zero in this version
+ *    kind      u8      low 4 bits: enum vv_kind; the other bits are zero in this version
  *    key_size  varint
  *    key       bytes
  *    size      varint  of the value; absent for DELETE
@@ -34,10 +34,12 @@ VV_MUST int vv_batch_delete(struct vv_batch *b, vv_slice key);
 VV_MUST int vv_batch_put_ref(struct vv_batch *b, vv_slice key, const uint8_t ref[VV_REF_SIZE]);
 
 /* Reads the next operation into `out` (its `seq` is left alone; the slices point into the batch).
- * VV_OK, VV_END after the last, VV_CORRUPT for bytes that are no operation. */
+ * VV_OK, VV_END after the last, VV_CORRUPT for bytes that are no operation. VV_UNSUPPORTED for a
+ * kind that is not known: batches are read behind a checksum, so a newer version wrote it. */
 VV_MUST int vv_batch_next(struct vv_reader *r, struct vv_entry *out);
 
-/* Walks all operations: VV_CORRUPT unless there are exactly `count` well-formed ones. */
+/* Walks all operations: VV_CORRUPT unless there are exactly `count` well-formed ones, VV_UNSUPPORTED
+ * as above. */
 VV_MUST int vv_batch_verify(vv_slice ops, uint32_t count);
 
 #endif

@@ -20,7 +20,7 @@ struct merge_job {
     uint64_t entries_in;
     bool started;
     bool installed;
-    bool damaged; /* an input does not verify: it stays claimed, so that no job tries it again */
+    bool damaged; /* an input does not read: it stays claimed, so that no job tries it again */
 };
 
 static void set_claims_locked(const struct vv_plan *plan, uint32_t id)
@@ -74,6 +74,12 @@ static uint64_t table_bytes_for(const struct vv_lsm *lsm, const struct merge_job
     return lsm->shape.table_bytes << (deeper < 2 ? deeper : 2);
 }
 
+/* Damage, or of a newer version: trying again would not help. */
+static bool unreadable(int rc)
+{
+    return rc == VV_CORRUPT || rc == VV_UNSUPPORTED;
+}
+
 static int start(struct merge_job *m)
 {
     struct vv_lsm *lsm = m->job.lsm;
@@ -93,7 +99,7 @@ static int start(struct merge_job *m)
     vv_output_init(&m->output, lsm, &options);
     if ((rc = open_source(m)) == VV_OK)
         rc = vv_iter_first(m->source);
-    m->damaged = rc == VV_CORRUPT;
+    m->damaged = unreadable(rc);
     return rc;
 }
 
@@ -226,13 +232,13 @@ static int merge_step(struct vv_job *job, bool *done)
     if (!m->started && (rc = start(m)) < 0)
         return rc;
     if ((rc = merge_some(m)) < 0) {
-        m->damaged = rc == VV_CORRUPT;
+        m->damaged = unreadable(rc);
         return rc;
     }
     uint64_t bytes = vv_output_size(&m->output) - before;
     *done = !m->source->valid;
     if (*done && (rc = install(m)) < 0) {
-        m->damaged = rc == VV_CORRUPT;
+        m->damaged = unreadable(rc);
         return rc;
     }
     vv_count(&lsm->counters.compactions, *done ? 1 : 0);

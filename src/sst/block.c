@@ -141,6 +141,13 @@ static int bad(const char *what)
     return vv_fail(VV_CORRUPT, "a block is malformed: %s", what);
 }
 
+/* A block is verified behind a checksum that held: what makes no sense here is as it was written. */
+static int newer(const char *what, uint32_t value)
+{
+    return vv_fail(VV_UNSUPPORTED, "a block has %s 0x%x, which this build does not know", what,
+                   value);
+}
+
 /* What the block's header says its size is. No overflow: a product is below 2^47. */
 static uint64_t size_by_head(const uint8_t *content)
 {
@@ -206,6 +213,13 @@ static bool value_fits_kind(enum vv_kind kind, size_t size)
     return false;
 }
 
+/* Why a value does not fit: there is no such kind, or it is of another size. */
+static int misfit(enum vv_kind kind)
+{
+    return (uint32_t)kind > VV_KIND_REF ? newer("an entry of kind", (uint32_t)kind)
+                                        : bad("a value does not fit its kind");
+}
+
 static int verify_values(const struct vv_block_view *v)
 {
     bool is_fixed = (v->flags & VV_BLOCK_FIXED_VALUE) != 0;
@@ -216,7 +230,7 @@ static int verify_values(const struct vv_block_view *v)
         if (is_fixed || v->base_kind != VV_KIND_PUT || v->value_size > VV_VALUE_SIZE_MAX) {
             for (uint32_t i = 0; i < (is_fixed ? 1 : v->count); i++)
                 if (!value_fits_kind(v->base_kind, vv_block_value(v, i).size))
-                    return bad("a value does not fit its kind");
+                    return misfit(v->base_kind);
         }
         return VV_OK;
     }
@@ -224,9 +238,9 @@ static int verify_values(const struct vv_block_view *v)
         uint64_t meta = vv_block_meta(v, i);
         if ((meta >> VV_BLOCK_META_KIND_BITS) > VV_SEQ_MAX - v->base_seq)
             return bad("a sequence is beyond the last");
-        if (!value_fits_kind((enum vv_kind)(meta & VV_BLOCK_META_KIND_MASK),
-                             vv_block_value(v, i).size))
-            return bad("a value does not fit its kind");
+        enum vv_kind kind = (enum vv_kind)(meta & VV_BLOCK_META_KIND_MASK);
+        if (!value_fits_kind(kind, vv_block_value(v, i).size))
+            return misfit(kind);
     }
     return VV_OK;
 }
@@ -235,8 +249,6 @@ static int verify_values(const struct vv_block_view *v)
 static bool flags_agree(const uint8_t *content)
 {
     uint32_t flags = content[VV_BLOCK_FLAGS];
-    if ((flags & ~(uint32_t)VV_BLOCK_FLAGS_ALL) != 0)
-        return false;
     bool wide_suffix = (flags & VV_BLOCK_FIXED_SUFFIX) == 0 &&
                        vv_get_u32(content + VV_BLOCK_SUFFIX_SIZE) > UINT16_MAX;
     bool wide_value = (flags & VV_BLOCK_FIXED_VALUE) == 0 &&
@@ -268,6 +280,9 @@ int vv_block_verify(vv_slice content, enum vv_role role, const struct vv_order *
 {
     if (content.size < VV_BLOCK_HEAD_SIZE)
         return bad("it is shorter than its header");
+    uint32_t idle = content.data[VV_BLOCK_FLAGS] & ~(uint32_t)VV_BLOCK_FLAGS_ALL;
+    if (idle != 0)
+        return newer("flags", idle);
     uint32_t count = vv_get_u16(content.data + VV_BLOCK_COUNT);
     if (count == 0 || count > VV_BLOCK_COUNT_MAX)
         return bad("no block has so many entries");

@@ -40,7 +40,8 @@ struct vv_block_view {
 };
 
 /* Verifies that `content` is a block fit for `role` and `order`: all sizes add up, all offsets stand
- * in it, all entries are possible ones. VV_CORRUPT otherwise. The order of entries is not looked at. */
+ * in it, all entries are possible ones. VV_UNSUPPORTED for flags and kinds that are not known,
+ * VV_CORRUPT for anything else. The order of entries is not looked at. */
 VV_MUST int vv_block_verify(vv_slice content, enum vv_role role, const struct vv_order *order);
 
 /* Asserts nothing, proves it: keys ascend, versions descend, heads are those of the keys, and

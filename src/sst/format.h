@@ -84,7 +84,9 @@
  *  124  check       u32      of all before it, seeded with the file's size
  *
  * It may grow by properties, by the footer's reserved bytes, and, with a bit in `required`, by
- * anything else.
+ * anything else. A block that verifies and has a codec, role, flag or
+ * kind that is not known, or something in its trailer's zeros, was written so, by a newer version
+ * that did not announce it: VV_UNSUPPORTED, not damage.
  */
 #ifndef VV_SST_FORMAT_H
 #define VV_SST_FORMAT_H

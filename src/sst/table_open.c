@@ -38,6 +38,15 @@ int vv_table_damaged(const struct vv_table *t, struct vv_handle at, const char *
     return VV_CORRUPT;
 }
 
+/* Behind a checksum that held: a newer version wrote this, and did not say so in the footer. */
+static int newer(const struct vv_table *t, struct vv_handle at, const char *what, uint32_t value)
+{
+    return vv_table_blame(t, vv_fail(VV_UNSUPPORTED,
+                                     "the block at offset %" PRIu64 " has %s %" PRIu32
+                                     ", which this build does not know",
+                                     at.offset, what, value));
+}
+
 int vv_stored_open(const struct vv_table *t, const uint8_t *bytes, struct vv_handle at,
                    enum vv_role role, struct vv_stored *out)
 {
@@ -47,7 +56,11 @@ int vv_stored_open(const struct vv_table *t, const uint8_t *bytes, struct vv_han
     if (vv_get_u32(trailer + VV_TRAILER_CHECK) !=
         vv_checksum(covered, vv_stored_seed(t->salt, at.offset)))
         return vv_table_damaged(t, at, "fails its checksum");
-    if (trailer[VV_TRAILER_ROLE] != (uint8_t)role || vv_get_u16(trailer + VV_TRAILER_ZERO) != 0)
+    if (trailer[VV_TRAILER_ROLE] == 0 || trailer[VV_TRAILER_ROLE] > VV_ROLE_TOP)
+        return newer(t, at, "role", trailer[VV_TRAILER_ROLE]);
+    if (vv_get_u16(trailer + VV_TRAILER_ZERO) != 0)
+        return newer(t, at, "reserved bytes", vv_get_u16(trailer + VV_TRAILER_ZERO));
+    if (trailer[VV_TRAILER_ROLE] != (uint8_t)role)
         return vv_table_damaged(t, at, "is of another kind than the one referred to");
     struct vv_stored stored = {{bytes, content_size},
                                (enum vv_codec)trailer[VV_TRAILER_CODEC],
@@ -57,7 +70,7 @@ int vv_stored_open(const struct vv_table *t, const uint8_t *bytes, struct vv_han
     case VV_CODEC_NONE: most = content_size; break;
     case VV_CODEC_LZ4: most = (uint64_t)content_size * LZ4_EXPANSION; break;
     case VV_CODEC_ZSTD: most = (uint64_t)content_size * ZSTD_EXPANSION; break;
-    default: return vv_table_damaged(t, at, "has an unknown codec");
+    default: return newer(t, at, "codec", trailer[VV_TRAILER_CODEC]);
     }
     if (stored.raw_size > most || stored.raw_size > RAW_BYTES_MAX ||
         (stored.codec == VV_CODEC_NONE && stored.raw_size != content_size))

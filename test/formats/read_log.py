@@ -168,8 +168,10 @@ def read_batch(record, name):
     """The operations of a BATCH record: (sequence, kind, key, value)."""
     reader = Reader(record.body, f"{name}: the batch at {record.offset}")
     for i in range(record.aux):
-        kind, key, value = reader.u8(), reader.sized(), b""
-        need(kind in (DELETE, PUT, REF), reader.what, "has an operation of kind", kind)
+        kind = reader.u8()
+        if kind not in (DELETE, PUT, REF):
+            raise Unsupported(f"{reader.what} has an operation of kind {kind}")
+        key, value = reader.sized(), b""
         if kind != DELETE:
             value = reader.sized()
         need(len(key) <= KEY_SIZE_MAX and len(value) <= VALUE_SIZE_MAX, reader.what,

@@ -30,7 +30,9 @@ class Slotted:
         need(len(content) >= 24, what, "is shorter than its header")
         count, flags, meta_width, prefix_size, suffix_size, value_size, base = struct.unpack_from(
             "<HBBIIIQ", content, 0)
-        need(0 < count <= 32767 and flags < 64 and meta_width <= 8, what, "has a bad header")
+        if flags >= 64:
+            raise Unsupported(f"{what} has flags {flags:#x}")
+        need(0 < count <= 32767 and meta_width <= 8, what, "has a bad header")
         self.flags = flags
         need(bool(flags & PRINTS) == (role == DATA), what, "has prints and should not, or has none")
         need(bool(flags & HEADS) == (role != DATA and bytewise), what, "has heads, or has none")
@@ -58,8 +60,9 @@ class Slotted:
             if meta_width > 0:
                 meta = int.from_bytes(metas[i * meta_width:(i + 1) * meta_width], "little")
                 seq, kind = seq + (meta >> 4), meta & 15
-            need(kind in (DELETE, PUT, REF) and seq <= SEQ_MAX and len(key) <= KEY_SIZE_MAX,
-                 what, "has an impossible entry")
+            if kind not in (DELETE, PUT, REF):
+                raise Unsupported(f"{what} has an entry of kind {kind}")
+            need(seq <= SEQ_MAX and len(key) <= KEY_SIZE_MAX, what, "has an impossible entry")
             need(len(value) == {DELETE: 0, REF: 16}.get(kind, len(value)), what,
                  "has a value that does not fit its kind")
             if prints is not None:
@@ -165,7 +168,9 @@ class Table:
                                                                     offset + len(content))
         seed = self.salt ^ mix(offset + 1)
         need(checksum(self.data[offset:offset + size - 4], seed) == check, what, "fails its check")
-        need(role_said == role and zero == 0 and codec <= 2, what, "is of another kind")
+        if not DATA <= role_said <= TOP or zero != 0 or codec > 2:
+            raise Unsupported(f"{what} has role {role_said}, codec {codec}, zeros {zero:#x}")
+        need(role_said == role, what, "is of another kind")
         need(codec == 0 or role == DATA, what, "is compressed")
         self.codecs.add(codec)
         self.covered.append((offset, offset + size))

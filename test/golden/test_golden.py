@@ -10,6 +10,7 @@ import sys
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent / "formats"), str(HERE.parent / "cli")]
 
+from coding import Unsupported, mix  # noqa: E402
 from harness import main, test  # noqa: E402
 from read_store import Store, dump  # noqa: E402
 from xxh3 import checksum, xxh3_64  # noqa: E402
@@ -65,6 +66,28 @@ def change_footer(path, at, content):
     raw[footer + at:footer + at + len(content)] = content
     raw[-4:] = struct.pack("<I", checksum(bytes(raw[footer:-4]), len(raw)))
     path.write_bytes(raw)
+
+
+def change_top_block(path, at, content):
+    """Bytes of the top index's trailer."""
+    raw = bytearray(path.read_bytes())
+    number, uuid = struct.unpack_from("<Q16s", raw, len(raw) - 112)
+    offset, size = struct.unpack_from("<QI", raw, len(raw) - 80)
+    end = offset + size
+    raw[end - 12 + at:end - 12 + at + len(content)] = content
+    seed = xxh3_64(uuid, number) ^ mix(offset + 1)
+    raw[end - 4:end] = struct.pack("<I", checksum(bytes(raw[offset:end - 4]), seed))
+    path.write_bytes(raw)
+
+
+def unsupported(t, path):
+    """Both readers say that a newer version wrote this, not that it is damaged."""
+    t.true(b"does not know" in t.run("dump", "-q", str(path), status=2).err)
+    try:
+        Store(path)
+    except Unsupported:
+        return
+    t.true(False, "read")
 
 
 def refused(t, path, *commands):
@@ -170,6 +193,25 @@ def a_record_of_an_unknown_type_is_refused(t):
     path = copy_of(t, "v1-killed")
     change_record(the(path, "*.wal"), 8, b"\x0a")
     refused(t, path, *ANY)
+
+
+@test
+def an_operation_of_an_unknown_kind_is_refused(t):
+    for kind in (b"\x03", b"\x0f", b"\x11"):
+        path = copy_of(t, "v1-killed")
+        change_record(the(path, "*.wal"), 24, kind)
+        refused(t, path, *ANY)
+        unsupported(t, path)
+
+
+@test
+def an_unknown_codec_or_role_is_refused_by_who_reads_it(t):
+    for name in STORES:
+        for at, content in ((4, b"\x03"), (5, b"\x07"), (5, b"\x00"), (6, b"\x01")):
+            path = copy_of(t, name)
+            change_top_block(the(path, "*.sst"), at, content)
+            refused(t, path, *READING)
+            unsupported(t, path)
 
 
 @test

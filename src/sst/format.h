@@ -80,11 +80,11 @@
  *   48  top         offset u64, size u32
  *   60  properties  offset u64, size u32
  *   72  references  offset u64, size u32       size 0: none
- *   84  reserved    40       zero
+ *   84  reserved    40       written as zero, ignored by readers
  *  124  check       u32      of all before it, seeded with the file's size
  *
- * It may grow by properties, by the footer's reserved bytes, and, with a bit in `required`, by
- * anything else. A block that verifies and has a codec, role, flag or
+ * It may grow by properties and the footer's reserved bytes, which older builds do not look at, and,
+ * with a bit in `required`, by anything else. A block that verifies and has a codec, role, flag or
  * kind that is not known, or something in its trailer's zeros, was written so, by a newer version
  * that did not announce it: VV_UNSUPPORTED, not damage.
  */

@@ -162,7 +162,6 @@ static int refuse(const struct vv_table *t, const char *why)
 /* The checked footer into `t`, whose number and size are what they should be. */
 static int take_footer(struct vv_table *t, const uint8_t *footer, const uint8_t *uuid)
 {
-    static const uint8_t zeros[VV_FOOTER_CHECK - VV_FOOTER_RESERVED];
     if (memcmp(footer, VV_TABLE_MAGIC, 8) != 0)
         return refuse(t, "is not that of a table");
     if (vv_get_u32(footer + VV_FOOTER_CHECK) !=
@@ -180,8 +179,6 @@ static int take_footer(struct vv_table *t, const uint8_t *footer, const uint8_t 
         return refuse(t, "is that of another store");
     if (vv_get_u64(footer + VV_FOOTER_FILE_SIZE) != t->size_bytes)
         return refuse(t, "is of a file of another size");
-    if (memcmp(footer + VV_FOOTER_RESERVED, zeros, sizeof zeros) != 0)
-        return refuse(t, "has something where zeros belong");
     t->salt = vv_table_salt(footer + VV_FOOTER_UUID, t->number);
     t->blocks_end = t->size_bytes - VV_FOOTER_SIZE;
     t->top_at = get_handle(footer + VV_FOOTER_TOP);

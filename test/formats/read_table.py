@@ -148,7 +148,6 @@ class Table:
             raise Unsupported(f"{name}: version {version}, features {required:#x}")
         need(number_said == number and uuid_said == uuid and size == len(data), name,
              "is another file")
-        need(not any(footer[84:124]), name, "has something in its footer's reserved bytes")
         self.salt = xxh3_64(uuid, number)
         self.covered = [(len(data) - FOOTER_SIZE, len(data))]
         self.properties = self.read_properties(*struct.unpack_from("<QI", footer, 60))

@@ -224,6 +224,16 @@ def a_newer_table_is_refused_by_who_reads_it(t):
 
 
 @test
+def reserved_bytes_of_a_table_are_ignored(t):
+    for name in STORES:
+        path = copy_of(t, name)
+        for at in (84, 116):
+            change_footer(the(path, "*.sst"), at, b"reserved")
+        t.equal(t.run("dump", "-q", str(path)).out, wanted(name))
+        t.equal(dump(Store(path)), wanted(name))
+
+
+@test
 def reserved_bytes_of_a_log_are_ignored(t):
     for name in STORES:
         path = copy_of(t, name)

@@ -83,8 +83,8 @@
  *   84  reserved    40       written as zero, ignored by readers
  *  124  check       u32      of all before it, seeded with the file's size
  *
- * It may grow by properties and the footer's reserved bytes, which older builds do not look at, and,
- * with a bit in `required`, by anything else. A block that verifies and has a codec, role, flag or
+ * It may grow by properties and the footer's reserved bytes, which older builds do not look at, and
+ * by anything else with a bit in `required`. A block that verifies and has a codec, role, flag or
  * kind that is not known, or something in its trailer's zeros, was written so, by a newer version
  * that did not announce it: VV_UNSUPPORTED, not damage.
  */
@@ -202,6 +202,7 @@ enum vv_property {
     VV_PROPERTY_SMALLEST = 7, /* the first key */
     VV_PROPERTY_LARGEST = 8,  /* the last key */
     VV_PROPERTY_BLOCKS = 9,   /* number of data blocks */
+    VV_PROPERTY_CREATOR = 10, /* what wrote the table, as text; readers do not need it */
 };
 
 /* The fingerprint of a key within its block. */

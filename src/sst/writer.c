@@ -15,6 +15,13 @@
 #include "sst/table.h"
 
 #include <stdlib.h>
+#include <varve/varve.h>
+
+#define TEXT_OF(x)    #x
+#define VERSION_OF(x) TEXT_OF(x)
+
+static const char creator[] = "varve " VERSION_OF(VARVE_VERSION_MAJOR) "." VERSION_OF(
+    VARVE_VERSION_MINOR) "." VERSION_OF(VARVE_VERSION_PATCH);
 
 enum {
     BLOCK_BYTES_RAW = 4096 - VV_TRAILER_SIZE,
@@ -604,6 +611,8 @@ static int put_properties(struct vv_table_writer *w, struct handle *at)
     if ((rc = put_property(out, VV_PROPERTY_LARGEST, vv_buf_slice(&w->last_key))) < 0)
         return rc;
     if ((rc = put_number(out, VV_PROPERTY_BLOCKS, w->blocks)) < 0)
+        return rc;
+    if ((rc = put_property(out, VV_PROPERTY_CREATOR, vv_slice_str(creator))) < 0)
         return rc;
     return put_plain(w, vv_buf_slice(out), VV_ROLE_PROPERTIES, VV_BLOCK_ALIGN, at);
 }

@@ -172,8 +172,8 @@ struct vv_log_expect {
 /* Opens a log for reading from its start. VV_NOTFOUND when there is no file. VV_CORRUPT when the
  * header is damaged or not as expected; VV_UNSUPPORTED for a later version or unknown feature. A
  * file too short for a header, or all zeros there, is VV_END: power failed before it was written;
- * so is a header that fails its checksum or is another file's, with nothing but zeros behind it. With later_prev_synced
- * these, too, are VV_CORRUPT. */
+ * so is a header that fails its checksum or is another file's, with nothing but zeros behind it.
+ * With later_prev_synced these, too, are VV_CORRUPT. */
 VV_MUST int vv_log_reader_open(struct vv_env *env, const char *path,
                                const struct vv_log_expect *expect, struct vv_log_reader **out);
 void vv_log_reader_close(struct vv_log_reader *r); /* NULL is fine */

@@ -24,7 +24,7 @@
  *
  * The format stands first in its edit. What follows in it, and what may follow the content of any
  * other tag below 64, is told by its feature bits: a build that does not know one refuses the store
- * before it reads on, and before anything is written. Without such a bit a longer content is damage.
+ * before it reads on, and before anything is written. Without such a bit longer content is damage.
  */
 #ifndef VV_LSM_EDIT_H
 #define VV_LSM_EDIT_H

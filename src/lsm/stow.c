@@ -213,6 +213,16 @@ void vv_lsm_stow_rotate(struct vv_lsm *lsm, uint64_t number)
     vv_mutex_unlock(&lsm->stow_mu);
 }
 
+/* What was read back of the file so far may be lost now, and no later sync would tell. */
+static int lose_values(struct vv_lsm *lsm, int rc)
+{
+    vv_mutex_assert_held(&lsm->sync_mu);
+    lsm->values_lost = true;
+    vv_lsm_note_failed_sync(lsm, rc);
+    lsm->options.host->poison(lsm->options.host->context, rc);
+    return rc;
+}
+
 /* Syncs every file that has a writer: those being filled and those waiting to be sealed. New stows
  * come in front of the list, and only who holds sync_mu takes one out or closes its writer, so that
  * from the first one on the list stands still. */
@@ -220,6 +230,8 @@ int vv_lsm_stow_sync(struct vv_lsm *lsm)
 {
     int rc = VV_OK;
     vv_mutex_assert_held(&lsm->sync_mu);
+    if (lsm->values_lost)
+        return vv_fail_again(lsm->sync_failure, lsm->sync_story);
     vv_mutex_lock(&lsm->stow_mu);
     struct vv_stow *stow = lsm->stows;
     vv_mutex_unlock(&lsm->stow_mu);
@@ -227,10 +239,7 @@ int vv_lsm_stow_sync(struct vv_lsm *lsm)
         if (stow->writer != NULL)
             rc = vv_value_writer_sync(stow->writer);
     }
-    /* What was read back of these files so far may be lost now, and no later sync would tell. */
-    if (rc < 0)
-        lsm->options.host->poison(lsm->options.host->context, rc);
-    return rc;
+    return rc < 0 ? lose_values(lsm, rc) : VV_OK;
 }
 
 /* ------------------------------------------------------------------------------------ sealing */
@@ -273,10 +282,7 @@ int vv_lsm_install_seal(struct vv_lsm *lsm, struct vv_value_file *file, uint64_t
 static int sync_unsealed(struct vv_lsm *lsm, struct vv_stow *stow, int rc)
 {
     int sync_rc = vv_value_writer_sync(stow->writer);
-    if (sync_rc == VV_OK)
-        return rc; /* the story is still the first failure's */
-    lsm->options.host->poison(lsm->options.host->context, sync_rc);
-    return sync_rc;
+    return sync_rc < 0 ? lose_values(lsm, sync_rc) : rc; /* the story is the first failure's */
 }
 
 static int seal(struct vv_lsm *lsm, struct vv_stow *stow)

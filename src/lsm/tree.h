@@ -105,7 +105,10 @@ struct vv_lsm {
     vv_seq found_seq; /* highest sequence that was published */
     struct vv_pace pace;
 
-    struct vv_mutex sync_mu; /* one sync or seal at a time; rank 34 */
+    struct vv_mutex sync_mu; /* one sync or seal at a time; protects all below; rank 34 */
+    int sync_failure;        /* once a sync has failed, no later one proves anything */
+    bool values_lost;        /* that was one of values, to which no table may refer then */
+    char sync_story[256];
 
     struct vv_mutex stow_mu; /* protects the two below and their fields; rank 40 */
     struct vv_stow *stow;    /* the active one, or NULL */
@@ -194,6 +197,8 @@ void vv_lsm_retire_view(struct vv_lsm *lsm, struct vv_view *old);
 VV_MUST int vv_lsm_admit(struct vv_engine *e, size_t size_bytes, uint64_t *wait_us);
 VV_MUST int vv_lsm_append(struct vv_engine *e, struct vv_write *const *group, size_t count);
 VV_MUST int vv_lsm_sync(struct vv_engine *e);
+/* Notes that a sync has failed. sync_mu is held. */
+void vv_lsm_note_failed_sync(struct vv_lsm *lsm, int rc);
 VV_MUST int vv_lsm_publish(struct vv_engine *e, struct vv_write *const *group, size_t count);
 /* Makes the active memtable a frozen one and starts a new log. write_mu is held. */
 VV_MUST int vv_lsm_freeze_locked(struct vv_lsm *lsm);

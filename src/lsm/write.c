@@ -10,7 +10,7 @@
 #include <stdio.h>
 
 /* Beside the bytes themselves, a memtable needs about this much for each entry. */
-enum { ENTRY_OVERHEAD = 48 };
+enum { ENTRY_OVERHEAD = 48, STORY_SIZE = 512 };
 
 static uint64_t frozen_bytes(struct vv_lsm *lsm)
 {
@@ -151,6 +151,23 @@ out:
 
 /* ------------------------------------------------------------------------- append and publish */
 
+/* An append failed with `rc`, and its writers will be told so: what the log may have got must never
+ * come back, least of all without what is acknowledged later. A new log that cannot be made now is
+ * made before the next append. */
+static int refuse_locked(struct vv_lsm *lsm, int rc)
+{
+    vv_mutex_assert_held(&lsm->write_mu);
+    char story[STORY_SIZE];
+    uint64_t log;
+    (void)snprintf(story, sizeof story, "%s", vv_error_story());
+    int undo_rc = vv_wal_take_back(lsm->wal);
+    if (undo_rc < 0)
+        lsm->options.host->poison(lsm->options.host->context, undo_rc);
+    else if (rotate_locked(lsm, &log) == VV_OK)
+        lsm->newest_log = log;
+    return vv_fail_again(rc, story);
+}
+
 static int lay_locked(struct vv_lsm *lsm, struct vv_write *const *group, size_t count)
 {
     vv_mutex_assert_held(&lsm->write_mu);
@@ -164,17 +181,7 @@ static int lay_locked(struct vv_lsm *lsm, struct vv_write *const *group, size_t 
         lsm->newest_log = log;
     }
     rc = vv_wal_append(lsm->wal, group, count);
-    if (rc < 0) {
-        /* A new log says that what this one may hold of the group does not count. If it cannot be
-         * made now, it is made before the next append. */
-        char story[256];
-        uint64_t log;
-        (void)snprintf(story, sizeof story, "%s", vv_error_story());
-        if (rotate_locked(lsm, &log) == VV_OK)
-            lsm->newest_log = log;
-        rc = vv_fail_again(rc, story);
-    }
-    return rc;
+    return rc < 0 ? refuse_locked(lsm, rc) : VV_OK;
 }
 
 static int append_locked(struct vv_lsm *lsm, struct vv_write *const *group, size_t count)
@@ -254,6 +261,15 @@ int vv_lsm_publish(struct vv_engine *e, struct vv_write *const *group, size_t co
     return rc;
 }
 
+void vv_lsm_note_failed_sync(struct vv_lsm *lsm, int rc)
+{
+    vv_mutex_assert_held(&lsm->sync_mu);
+    if (lsm->sync_failure < 0)
+        return;
+    lsm->sync_failure = rc;
+    (void)snprintf(lsm->sync_story, sizeof lsm->sync_story, "%s", vv_error_story());
+}
+
 /* Values first, and of the log only what stood there before: see vv_wal_sync. */
 int vv_lsm_sync(struct vv_engine *e)
 {
@@ -262,9 +278,10 @@ int vv_lsm_sync(struct vv_engine *e)
         return VV_OK;
     vv_mutex_lock(&lsm->sync_mu);
     struct vv_wal_mark mark = vv_wal_here(lsm->wal);
-    int rc = vv_lsm_stow_sync(lsm);
-    if (rc == VV_OK)
-        rc = vv_wal_sync(lsm->wal, mark);
+    int rc = lsm->sync_failure < 0 ? vv_fail_again(lsm->sync_failure, lsm->sync_story)
+                                   : vv_lsm_stow_sync(lsm);
+    if (rc == VV_OK && (rc = vv_wal_sync(lsm->wal, mark)) < 0)
+        vv_lsm_note_failed_sync(lsm, rc);
     vv_mutex_unlock(&lsm->sync_mu);
     vv_count(&lsm->counters.syncs, 1);
     return rc;

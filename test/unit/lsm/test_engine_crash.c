@@ -77,6 +77,55 @@ TEST(values_of_a_file_that_cannot_be_sealed_are_synced_all_the_same)
     world_free(&w);
 }
 
+/* A sync that follows a failed one may succeed and prove nothing. */
+TEST(after_a_failed_sync_of_values_closing_does_not_say_that_all_is_safe)
+{
+    struct world w, cut;
+    struct vv_pin pin;
+    world_create(&w);
+    world_write(&w, "small", 1, 100);
+    world_sync(&w);
+    world_write(&w, "large", 1, 5000);
+    vv_sim_fail_at(w.env, 1, VV_SIM_FAULT_SYNC_LOST, false);
+    CHECK_RC(w.engine->ops->sync(w.engine), VV_IO);
+    CHECK_EQ_INT(w.poison_rc, VV_IO);
+    CHECK_RC(w.engine->ops->sync(w.engine), VV_IO);
+    world_close(&w);
+    world_cut(&w, VV_SIM_SYNCED, &cut);
+    world_check(&cut, "small", 1, 100);
+    CHECK_RC(world_get_at(&cut, VV_SEQ_NOW, "large", &pin), VV_NOTFOUND);
+    world_free(&cut);
+    world_free(&w);
+}
+
+TEST(after_a_failed_sync_of_values_no_table_refers_to_them)
+{
+    struct world w, cut;
+    struct vv_pin pin;
+    uint64_t ticket;
+    world_create(&w);
+    w.options.tuning.value_file_bytes = 16 << 10;
+    world_reopen(&w);
+    world_write(&w, "a", 1, 9000);
+    world_write(&w, "b", 1, 9000);
+    world_write(&w, "c", 1, 9000); /* in the next file, which is synced first */
+    vv_sim_fail_at(w.env, 2, VV_SIM_FAULT_SYNC_LOST, false);
+    CHECK_RC(w.engine->ops->sync(w.engine), VV_IO);
+    for (int i = 0; i < 4; i++)
+        (void)world_try_tend(&w); /* would seal the file */
+    CHECK_OK(w.engine->ops->flush_begin(w.engine, &ticket));
+    for (int i = 0; i < 4; i++)
+        CHECK(world_try_tend(&w) < 0);
+    CHECK(!w.engine->ops->flush_done(w.engine, ticket));
+    world_check(&w, "a", 1, 9000);
+    world_close(&w);
+    world_cut(&w, VV_SIM_SYNCED, &cut);
+    CHECK_RC(world_get_at(&cut, VV_SEQ_NOW, "a", &pin), VV_NOTFOUND);
+    CHECK_RC(world_get_at(&cut, VV_SEQ_NOW, "c", &pin), VV_NOTFOUND);
+    world_free(&cut);
+    world_free(&w);
+}
+
 TEST(a_log_stays_while_a_group_in_it_is_not_published)
 {
     struct world w, cut;

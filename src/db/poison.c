@@ -34,3 +34,8 @@ int vv_poison_check(const struct vv_poison *p)
         return VV_OK;
     return vv_fail(VV_READONLY, "the store takes no more writes, since: %s", p->story);
 }
+
+bool vv_poison_is_set(const struct vv_poison *p)
+{
+    return atomic_load_explicit(&p->code, memory_order_acquire) != VV_OK;
+}

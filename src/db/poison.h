@@ -25,4 +25,6 @@ void vv_poison_set(struct vv_poison *p, int rc);
 /* VV_OK, or VV_READONLY with the story. */
 VV_MUST int vv_poison_check(const struct vv_poison *p);
 
+bool vv_poison_is_set(const struct vv_poison *p);
+
 #endif

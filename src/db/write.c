@@ -64,6 +64,14 @@ static int check_writable(const struct vv_store *s)
 
 /* ---- one change */
 
+/* The value of a write that failed is garbage. But a failure for good may come after the write was
+ * laid: then the next open may find it, and its value must be there. */
+static void unstow(struct vv_store *s, const uint8_t ref[VV_REF_SIZE])
+{
+    if (!vv_poison_is_set(&s->poison))
+        s->engine->ops->unstow(s->engine, ref);
+}
+
 static int put_large(struct vv_store *s, struct vv_batch *b, vv_slice key, vv_slice value)
 {
     uint8_t ref[VV_REF_SIZE];
@@ -76,7 +84,7 @@ static int put_large(struct vv_store *s, struct vv_batch *b, vv_slice key, vv_sl
                     &(struct vv_write){.ops = vv_buf_slice(&b->ops), .count = 1, .has_refs = true},
                     VARVE_DURABILITY_DEFAULT);
     if (rc < 0)
-        s->engine->ops->unstow(s->engine, ref);
+        unstow(s, ref);
     return rc;
 }
 
@@ -124,7 +132,7 @@ static void unstow_all(struct vv_store *s, const struct vv_batch *b)
     struct vv_entry op;
     while (vv_batch_next(&r, &op) == VV_OK)
         if (op.kind == VV_KIND_REF)
-            s->engine->ops->unstow(s->engine, op.value.data);
+            unstow(s, op.value.data);
 }
 
 static int add_op(struct vv_store *s, struct vv_batch *to, const struct vv_entry *op)
@@ -139,7 +147,7 @@ static int add_op(struct vv_store *s, struct vv_batch *to, const struct vv_entry
         return rc;
     rc = vv_batch_put_ref(to, op->key, ref);
     if (rc < 0)
-        s->engine->ops->unstow(s->engine, ref);
+        unstow(s, ref);
     return rc;
 }
 

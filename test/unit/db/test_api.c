@@ -341,6 +341,18 @@ TEST(what_was_stowed_for_a_failed_commit_is_given_back)
     CHECK_OK(varve_close(db));
 }
 
+TEST(what_was_stowed_for_a_write_that_may_come_back_is_kept)
+{
+    struct fake_controls controls = {0};
+    static char large[8192];
+    varve *db = fake_store(&controls, "durability=disk");
+    atomic_store(&controls.sync_rc, VARVE_IO);
+    CHECK_RC(varve_put(db, str("a"), varve_bytes(large, 8192)), VARVE_IO);
+    CHECK_EQ_INT(atomic_load(&controls.seen.appends), 1);
+    CHECK_EQ_INT(atomic_load(&controls.seen.unstows), 0);
+    CHECK(varve_close(db) < 0);
+}
+
 TEST(running_out_of_memory_anywhere_in_a_write_changes_nothing)
 {
     struct fake_controls controls = {0};

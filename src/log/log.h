@@ -123,8 +123,8 @@ uint64_t vv_record_size(size_t key_size, size_t body_size);
  * VV_RECORD_PREV_SYNCED where it is true, and clears it elsewhere. Types and sequences must be as
  * the top of this page says. One thread at a time. Records are copied only if small. VV_TOOBIG for
  * 4 GiB of key and body. After any failure the log refuses every further append with the same
- * story: what it holds behind the last good record is unknown. A sync then also cuts that off;
- * until it did, a power cut may bring back records that were never acknowledged. */
+ * story: what it holds behind the last good record is unknown, and may be whole records. Until
+ * vv_log_cut or a sync has cut that off, a reader may find them. */
 VV_MUST int vv_log_append(struct vv_log *log, const struct vv_record *records, size_t count,
                           uint64_t *offsets);
 
@@ -136,6 +136,11 @@ VV_MUST int vv_log_sync(struct vv_log *log);
 /* The same, but counts only the first `size_bytes` bytes as synced: what later records refer to may
  * not be. */
 VV_MUST int vv_log_sync_to(struct vv_log *log, uint64_t size_bytes);
+
+/* After a failed append: takes back for good what it may have left behind the last good record. It
+ * syncs the file, yet counts no record as synced. Where cutting failed it may be tried again; a
+ * failed sync is final, as above. Costs nothing when no append has failed. Any thread. */
+VV_MUST int vv_log_cut(struct vv_log *log);
 
 uint64_t vv_log_size(const struct vv_log *log);        /* bytes in use; any thread */
 uint64_t vv_log_synced_size(const struct vv_log *log); /* of these, known to be durable; 0 between

@@ -330,17 +330,11 @@ static bool has_ragged_end(const struct vv_log *log)
 }
 
 /* A failed append may have left anything behind the end, even whole records. Nobody writes to the
- * file any more, and what is left must neither be found nor be taken for damage. */
-static int sync_and_cut(struct vv_log *log, bool ragged)
+ * file any more, and what is left must neither be found nor be taken for damage. That it cannot be
+ * cut loses nothing that was laid, and may be tried again. */
+static int cut_end(struct vv_log *log, bool ragged)
 {
-    int rc = VV_OK;
-    if (ragged)
-        rc = vv_file_truncate(log->file, vv_log_size(log));
-    if (rc == VV_OK)
-        rc = vv_file_sync(log->file);
-    if (rc == VV_OK && ragged)
-        atomic_store_explicit(&log->cut, true, memory_order_release);
-    return rc;
+    return ragged ? vv_file_truncate(log->file, vv_log_size(log)) : VV_OK;
 }
 
 static int sync_locked(struct vv_log *log, uint64_t limit)
@@ -356,11 +350,15 @@ static int sync_locked(struct vv_log *log, uint64_t limit)
         size = limit;
     if (size <= synced_size && !ragged)
         return VV_OK;
-    if ((rc = sync_and_cut(log, ragged)) < 0) {
+    if ((rc = cut_end(log, ragged)) < 0)
+        return rc;
+    if ((rc = vv_file_sync(log->file)) < 0) {
         (void)snprintf(log->sync_story, sizeof log->sync_story, "%s", vv_error_story());
         log->sync_failure = rc;
         return poison(log, rc);
     }
+    if (ragged)
+        atomic_store_explicit(&log->cut, true, memory_order_release);
     if (size > synced_size)
         atomic_store_explicit(&log->synced_size, size, memory_order_release);
     return VV_OK;
@@ -377,6 +375,11 @@ int vv_log_sync_to(struct vv_log *log, uint64_t size_bytes)
 int vv_log_sync(struct vv_log *log)
 {
     return vv_log_sync_to(log, UINT64_MAX);
+}
+
+int vv_log_cut(struct vv_log *log)
+{
+    return vv_log_sync_to(log, 0);
 }
 
 /* ---- looking */

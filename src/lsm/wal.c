@@ -237,6 +237,11 @@ int vv_wal_append(struct vv_wal *wal, struct vv_write *const *group, size_t coun
     return VV_OK;
 }
 
+int vv_wal_take_back(struct vv_wal *wal)
+{
+    return vv_log_cut(wal->newest);
+}
+
 bool vv_wal_broken(struct vv_wal *wal)
 {
     return wal->newest == NULL || wal->broken;

@@ -30,8 +30,13 @@ void vv_wal_free(struct vv_wal *wal);
  * again. */
 VV_MUST int vv_wal_rotate(struct vv_wal *wal, uint64_t number, vv_seq prev_seq);
 
-/* Appends the group with one write. After a failure the newest log takes no more: rotate. */
+/* Appends the group with one write. After a failure the newest log takes no more: take back what it
+ * may have got of the group, then rotate. */
 VV_MUST int vv_wal_append(struct vv_wal *wal, struct vv_write *const *group, size_t count);
+
+/* After a failed append: makes sure that no recovery finds any of the group, even where power fails
+ * before the next log is durable. After a failure one may: then nothing must follow. */
+VV_MUST int vv_wal_take_back(struct vv_wal *wal);
 
 /* A point in the log, to sync up to. */
 struct vv_wal_mark {

@@ -274,6 +274,65 @@ TEST(a_failed_call_is_told_for_ever_and_loses_nothing_that_was_promised)
     CHECK(met > 50);
 }
 
+/* A log of one synced and one unsynced record, behind which a failed append left some bytes. */
+static struct vv_log *ragged_log(struct vv_env *env)
+{
+    struct vv_log *log;
+    uint64_t size_bytes;
+    CHECK_OK(create(env, START_NEW, LOG_PATH, 1001, true, &log));
+    CHECK_OK(vv_env_sync_dir(env, "/"));
+    laying_append(log, 1001, 100);
+    CHECK_OK(vv_log_cut(log)); /* there is nothing to cut */
+    CHECK_EQ_U64(vv_log_synced_size(log), 0);
+    CHECK_OK(vv_log_sync(log));
+    laying_append(log, 1002, 100);
+    vv_sim_set_capacity(env, vv_log_size(log) + 150);
+    CHECK_RC(laying_try_append(log, 1003, 1000), VV_FULL);
+    CHECK_OK(vv_file_size(vv_log_file(log), &size_bytes));
+    CHECK_EQ_U64(size_bytes, vv_log_size(log) + 150);
+    return log;
+}
+
+TEST(what_a_failed_append_left_is_cut_off_for_good)
+{
+    struct vv_env *env = world_new();
+    struct vv_env *image;
+    struct vv_log *log = ragged_log(env);
+    uint64_t size_bytes;
+    vv_sim_fail_at(env, 1, VV_SIM_FAULT_IO, false);
+    CHECK_RC(vv_log_cut(log), VV_IO);
+    CHECK_OK(vv_log_cut(log)); /* a cut that failed was no sync that failed */
+    uint64_t calls = vv_sim_call_count(env);
+    CHECK_OK(vv_log_cut(log));
+    CHECK_EQ_U64(vv_sim_call_count(env), calls);
+    CHECK_OK(vv_file_size(vv_log_file(log), &size_bytes));
+    CHECK_EQ_U64(size_bytes, vv_log_size(log));
+    CHECK(vv_log_synced_size(log) < vv_log_size(log)); /* what it refers to may not be safe */
+    CHECK_RC(laying_try_append(log, 1003, 10), VV_FULL);
+    CHECK_OK(vv_sim_image(env, calls, VV_SIM_SYNCED, 0, &image));
+    struct laying_result result = laying_read(image, LOG_PATH, true);
+    CHECK_RC(result.rc, VV_END);
+    CHECK_EQ_U64(result.count, 2);
+    CHECK_EQ_U64(result.end, size_bytes);
+    vv_env_sim_free(image);
+    vv_log_close(log);
+    vv_env_sim_free(env);
+}
+
+TEST(a_cut_whose_sync_fails_is_the_last_of_the_log)
+{
+    struct vv_env *env = world_new();
+    struct vv_log *log = ragged_log(env);
+    vv_sim_fail_at(env, 2, VV_SIM_FAULT_SYNC_LOST, false);
+    CHECK_RC(vv_log_cut(log), VV_IO);
+    CHECK_RC(vv_log_cut(log), VV_IO);
+    CHECK_RC(vv_log_sync(log), VV_IO);
+    CHECK_RC(laying_try_append(log, 1003, 10), VV_FULL);
+    CHECK_EQ_U64(vv_log_synced_size(log), 0);
+    vv_log_close(log);
+    vv_env_sim_free(env);
+}
+
 TEST(creating_a_log_may_fail_anywhere_and_be_tried_again)
 {
     for (int start = 0; start < START_COUNT; start++) {

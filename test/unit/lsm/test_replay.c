@@ -138,3 +138,58 @@ TEST(what_a_failed_append_left_is_void)
     vv_buf_deinit(&without);
     world_free(&w);
 }
+
+static void check_refused(const struct world *w, uint64_t choices)
+{
+    for (int model = 0; model < VV_SIM_MODEL_COUNT; model++) {
+        for (uint64_t choice = 0; choice < choices; choice++) {
+            struct world cut;
+            CHECK_OK(world_try_cut(w, (enum vv_sim_model)model, choice, &cut));
+            world_check_gone(&cut, "failed");
+            world_free(&cut);
+        }
+    }
+}
+
+/* The append fails though as many as all of its bytes are written, and so does the log that should
+ * void them. */
+TEST(a_write_that_was_refused_never_comes_back)
+{
+    struct world w;
+    world_create(&w);
+    w.options.log_mode = VV_LSM_LOG_RECYCLE;
+    world_reopen(&w);
+    world_write(&w, "before", 1, 100);
+    for (unsigned i = 0; i < 200; i++) {
+        vv_sim_fail_at(w.env, 1, VV_SIM_FAULT_SHORT, true);
+        CHECK_RC(world_try_write(&w, "failed", i, 20), VV_IO);
+        vv_sim_fail_at(w.env, 0, VV_SIM_FAULT_NONE, false);
+        check_refused(&w, 1);
+        if (i % 2 == 0)
+            continue;
+        world_write(&w, "later", i, 20);
+        check_refused(&w, CHOICES);
+    }
+    CHECK_EQ_INT(w.poison_rc, VV_OK);
+    world_kill(&w);
+    world_open(&w);
+    world_check(&w, "before", 1, 100);
+    world_check(&w, "later", 199, 20);
+    world_check_gone(&w, "failed");
+    world_free(&w);
+}
+
+TEST(a_refused_write_that_cannot_be_taken_back_ends_all_writing)
+{
+    for (uint64_t broken = 1; broken < 4; broken++) {
+        struct world w;
+        world_create(&w);
+        world_write(&w, "before", 1, 100);
+        vv_sim_fail_at(w.env, 1, VV_SIM_FAULT_IO, broken > 1);
+        CHECK_RC(world_try_write(&w, "failed", 1, 20), VV_IO);
+        CHECK(strstr(vv_error_story(), "write") != NULL);
+        vv_sim_fail_at(w.env, 0, VV_SIM_FAULT_NONE, false);
+        CHECK_EQ_INT(w.poison_rc, broken > 1 ? VV_IO : VV_OK);
+        world_free(&w);
+    }
+}

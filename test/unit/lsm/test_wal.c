@@ -130,6 +130,8 @@ TEST(after_a_failed_append_only_rotating_helps)
     vv_sim_fail_at(env, 1, VV_SIM_FAULT_SHORT, false);
     CHECK_RC(lay(2000), VV_IO);
     CHECK(vv_wal_broken(wal));
+    CHECK_OK(vv_wal_take_back(wal));
+    CHECK(vv_wal_broken(wal));
     CHECK_OK(vv_wal_rotate(wal, 4, 1));
     CHECK_OK(lay(10)); /* the failed one's number is spent */
     CHECK_EQ_U64(read_log(env, 4).prev_seq, 1);

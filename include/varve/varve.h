@@ -205,7 +205,8 @@ VARVE_API int varve_options_set(varve_options *options, const char *text);
  * write that its durability level promised, and nothing out of order.
  * Errors: VARVE_LOCKED, VARVE_MISSING, VARVE_EXISTS, VARVE_FOREIGN (a path or directory with other
  * things in it), VARVE_UNSUPPORTED, VARVE_INVALID, VARVE_CORRUPT (see varve_repair),
- * VARVE_PERMISSION, VARVE_IO. A failed open changes nothing on disk. */
+ * VARVE_PERMISSION, VARVE_IO; read-only beside a writer that never lets its logs be read to the end,
+ * VARVE_BUSY. A failed open changes nothing on disk. */
 VARVE_API int varve_open(const char *path, const varve_options *options, varve **out);
 
 /* Waits for running calls, syncs the log and closes. Unflushed writes stay in the log and are

@@ -105,6 +105,19 @@ static int create_store(struct vv_lsm *lsm, struct vv_recovered *recovered)
     return vv_memtable_new(lsm->options.order, lsm->options.account, &lsm->active);
 }
 
+/* Beside a writer: logs may have been retired since they were listed, and even written over while
+ * they were read. The MANIFEST says so before it happens. */
+static int check_logs_stood(struct vv_lsm *lsm)
+{
+    struct vv_edit sum = {0};
+    int rc = vv_recover_sum(lsm, &sum);
+    if (rc == VV_OK && sum.log_number != lsm->log_number)
+        rc = vv_fail(VV_BUSY, "%s: the writer retires logs faster than they can be read",
+                     lsm->options.path);
+    vv_edit_deinit(&sum);
+    return rc;
+}
+
 /* A reader beside a writer: the writer removes files when it likes, so all are opened now. */
 static int open_everything(const struct vv_version *version)
 {
@@ -147,10 +160,10 @@ static int open_tree(struct vv_lsm *lsm, vv_seq *seq)
         goto out;
     if ((rc = create ? create_store(lsm, &recovered) : vv_recover_read(lsm, &recovered)) < 0)
         goto out;
-    if (lsm->options.readonly)
-        rc = open_everything(recovered.version);
-    else
+    if (!lsm->options.readonly)
         rc = vv_recover_tidy(lsm, &recovered);
+    else if ((rc = check_logs_stood(lsm)) == VV_OK)
+        rc = open_everything(recovered.version);
     if (rc < 0 || (rc = first_view(lsm, recovered.version)) < 0)
         goto out;
     if (!lsm->options.readonly && (rc = flush_many_logs(lsm, &recovered.replay)) < 0)
@@ -283,7 +296,7 @@ static int fingerprint(const struct vv_lsm_options *options, uint64_t *out)
     return rc;
 }
 
-/* Beside a writer, a failure proves something only if the directory stood still meanwhile. */
+/* Beside a writer, damage proves something only if the directory stood still meanwhile. */
 static int open_beside_writer(const struct vv_lsm_options *options, struct vv_engine **out,
                               vv_seq *seq)
 {
@@ -293,6 +306,8 @@ static int open_beside_writer(const struct vv_lsm_options *options, struct vv_en
         uint64_t after = 0;
         (void)fingerprint(options, &before);
         rc = open_once(options, out, seq);
+        if (rc == VV_BUSY)
+            continue;
         if (rc != VV_CORRUPT && rc != VV_MISSING)
             return rc;
         vv_env_sleep_us(options->env, 2000);

@@ -48,7 +48,8 @@ struct vv_lsm_options {
 
 /* Opens the store in the directory, recovering what a crash left. *seq is the last sequence of the
  * recovered state. The caller holds the store's lock (unless readonly). VV_MISSING when there is no
- * MANIFEST and `create` is not set. Failures change nothing on disk. */
+ * MANIFEST and `create` is not set, VV_BUSY when a writer retires its logs faster than a reader can
+ * read them. Failures change nothing on disk. */
 VV_MUST int vv_lsm_open(const struct vv_lsm_options *options, struct vv_engine **out, vv_seq *seq);
 
 /* What a directory holds, by its names alone. */

@@ -1,0 +1,171 @@
+/*
+ * A reader that opens beside a writer: at any of the reader's calls the writer may flush, retire its
+ * logs and write over them. The reader gets a state with all that was acknowledged before it began.
+ */
+#include "engine_world.h"
+
+enum { LARGE = 8 << 10, OLD = 700, FIRST = 40 };
+
+/* Between the n-th call of the reader and the one before it, the writer acts. */
+static struct {
+    const struct vv_env_ops *ops;
+    struct world *writer;
+    void (*act)(struct world *writer);
+    unsigned left; /* calls until then; 0: not any more */
+} hook;
+
+static void note_call(void)
+{
+    if (hook.left == 0 || --hook.left > 0)
+        return;
+    hook.act(hook.writer);
+}
+
+static int hooked_open(struct vv_env *env, const char *path, enum vv_open_mode mode,
+                       struct vv_file **out)
+{
+    note_call();
+    return hook.ops->open(env, path, mode, out);
+}
+
+static int hooked_read_at(struct vv_file *file, uint64_t offset, void *into, size_t want,
+                          size_t *got)
+{
+    note_call();
+    return hook.ops->read_at(file, offset, into, want, got);
+}
+
+static int hooked_info(struct vv_env *env, const char *path, struct vv_path_info *out)
+{
+    note_call();
+    return hook.ops->info(env, path, out);
+}
+
+static int hooked_list(struct vv_env *env, const char *path, struct vv_buf *names)
+{
+    note_call();
+    return hook.ops->list(env, path, names);
+}
+
+static const char *name_of(const char *kind, unsigned i, char into[16])
+{
+    (void)snprintf(into, 16, "%.6s%05u", kind, i);
+    return into;
+}
+
+static void write_many(struct world *w, const char *kind, unsigned count)
+{
+    char key[16];
+    for (unsigned i = 0; i < count; i++)
+        world_write(w, name_of(kind, i, key), 1, LARGE);
+}
+
+static void check_many(struct world *w, const char *kind, unsigned count)
+{
+    char key[16];
+    for (unsigned i = 0; i < count; i++)
+        world_check(w, name_of(kind, i, key), 1, LARGE);
+}
+
+/* A store that is large enough for its logs to be written over. */
+static struct vv_env *make_store(struct world *w)
+{
+    struct vv_env *image;
+    world_create(w);
+    world_close(w);
+    w->options.log_mode = VV_LSM_LOG_RECYCLE;
+    w->options.value_log_min = UINT32_MAX;
+    w->options.tuning.memtable_bytes = 1 << 20;
+    w->options.tuning.table_bytes = 1 << 20;
+    w->options.tuning.base_level_bytes = 16 << 20;
+    w->options.tuning.spare_bytes = 1 << 20;
+    world_open(w);
+    for (unsigned i = 0; i < OLD; i += 100) {
+        write_many(w, "old", 100);
+        world_flush(w);
+    }
+    world_close(w);
+    CHECK_OK(vv_sim_image(w->env, vv_sim_call_count(w->env), VV_SIM_ALL, 0, &image));
+    world_free(w);
+    return image;
+}
+
+/* All logs there are become obsolete, and the largest is written over. */
+static void write_over(struct world *w)
+{
+    world_write(w, "new", 1, 100);
+    world_flush(w);
+    CHECK_EQ_U64(world_files(w, ".spare"), 1);
+    world_write(w, "new", 2, 100);
+    world_flush(w);
+    CHECK_EQ_U64(world_files(w, ".spare"), 0);
+    write_many(w, "new", FIRST);
+}
+
+static void flush(struct world *w)
+{
+    world_write(w, "new", 1, 100);
+    world_flush(w);
+}
+
+/* False when the reader is done before its n-th call. */
+static bool open_reader(const struct world *base, unsigned n, void (*act)(struct world *writer))
+{
+    struct world w, reader;
+    struct vv_env *env;
+    uint64_t ticket;
+    CHECK_OK(vv_sim_image(base->env, 0, VV_SIM_ALL, 0, &env));
+    world_init(&w, env);
+    w.options.log_mode = base->options.log_mode;
+    w.options.value_log_min = base->options.value_log_min;
+    w.options.tuning = base->options.tuning;
+    world_open(&w);
+    write_many(&w, "first", FIRST);
+    CHECK_OK(w.engine->ops->flush_begin(w.engine, &ticket));
+    write_many(&w, "second", 2);
+
+    struct vv_env_ops ops = *env->ops;
+    hook.ops = env->ops;
+    hook.writer = &w;
+    hook.act = act;
+    hook.left = n;
+    ops.open = hooked_open;
+    ops.read_at = hooked_read_at;
+    ops.info = hooked_info;
+    ops.list = hooked_list;
+    env->ops = &ops;
+    world_init(&reader, env);
+    reader.options.readonly = true;
+    world_open(&reader);
+    bool acted = hook.left == 0;
+    hook.left = 0;
+    check_many(&reader, "first", FIRST);
+    check_many(&reader, "second", 2);
+    world_close(&reader);
+    world_close(&w);
+    env->ops = hook.ops;
+    vv_env_sim_free(env);
+    return acted;
+}
+
+static void sweep(void (*act)(struct world *writer))
+{
+    struct world base;
+    struct vv_env *env = make_store(&base);
+    base.env = env;
+    unsigned n = 1;
+    while (open_reader(&base, n, act))
+        n++;
+    CHECK(n > 20);
+    vv_env_sim_free(env);
+}
+
+TEST(a_flush_in_the_middle_of_opening_takes_nothing_from_a_reader)
+{
+    sweep(flush);
+}
+
+TEST(a_log_that_is_written_over_while_a_reader_reads_it_is_not_believed)
+{
+    sweep(write_over);
+}

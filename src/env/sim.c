@@ -336,7 +336,7 @@ static int sim_write_at(struct vv_file *base, uint64_t offset, const vv_slice *p
     enum vv_sim_fault fault = fault_now(world, MEETS_IO | MEETS_SHORT | (grows ? MEETS_FULL : 0U));
     uint64_t done = fault == VV_SIM_FAULT_NONE ? want : 0;
     if (fault == VV_SIM_FAULT_SHORT)
-        done = vv_rng_below(&world->whims, want + 1);
+        done = vv_rng_one_in(&world->whims, 4) ? want : vv_rng_below(&world->whims, want);
     if (grows && offset + want - size > room_left(world) && fault != VV_SIM_FAULT_IO) {
         /* As much as fits, as the system would. */
         uint64_t end = size + room_left(world);

@@ -46,7 +46,7 @@ enum vv_sim_fault {
     VV_SIM_FAULT_IO,
     /* VV_FULL, nothing done (creates, directories made and growing writes only). */
     VV_SIM_FAULT_FULL,
-    /* VV_IO after a drawn prefix of a write was done: from none to all of it. */
+    /* VV_IO after a drawn prefix of a write was done: often all of it. */
     VV_SIM_FAULT_SHORT,
     /* VV_IO from the sync of a file; the pending bytes can still be read but never become durable,
      * and the next sync succeeds. */

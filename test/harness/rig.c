@@ -3,6 +3,7 @@
  */
 #include "harness/rig.h"
 
+#include "db/store.h"
 #include "harness/test.h"
 #include "harness/trail.h"
 
@@ -336,6 +337,8 @@ int rig_write(struct rig *r, const struct rig_change *changes, size_t count,
     }
     if (rc < 0) {
         doubt_set(r, changes, count, serial);
+        if (!vv_poison_is_set(&r->db->store->poison))
+            rig_decide(r, RIG_DID_NOT_HAPPEN);
         return rc;
     }
     TRAIL_OK(rc);

@@ -41,7 +41,8 @@ struct rig {
     struct oracle oracle;
     uint64_t serial; /* of values */
     uint64_t tick;   /* the clock of promises where the world does not count its calls */
-    /* The oracle's last commit was refused: the store must not show it, yet a reopened one may. */
+    /* The oracle's last commit failed, and the store for good with it: the store must not show it,
+     * yet a reopened one may. */
     bool doubt;
     struct rig_change *doubt_changes; /* what that commit was to do; keys are borrowed */
     size_t doubt_count;
@@ -75,8 +76,9 @@ void rig_deinit(struct rig *r);
 int rig_open(struct rig *r);
 int rig_close(struct rig *r);
 
-/* One commit: a single change by put or delete, several (or RIG_BATCH) by a batch. After a failure
- * the commit is in doubt until the next one; one refused by VARVE_READONLY was never tried. */
+/* One commit: a single change by put or delete, several (or RIG_BATCH) by a batch. One that fails
+ * while the store goes on taking writes never happened. One that failed for good is in doubt; those
+ * refused by VARVE_READONLY afterwards were never tried. */
 enum rig_manner { RIG_PLAIN, RIG_BATCH };
 int rig_write(struct rig *r, const struct rig_change *changes, size_t count,
               enum varve_durability level, enum rig_manner manner);

@@ -160,7 +160,7 @@ TEST(a_write_that_was_refused_never_comes_back)
     w.options.log_mode = VV_LSM_LOG_RECYCLE;
     world_reopen(&w);
     world_write(&w, "before", 1, 100);
-    for (unsigned i = 0; i < 200; i++) {
+    for (unsigned i = 0; i < 60; i++) {
         vv_sim_fail_at(w.env, 1, VV_SIM_FAULT_SHORT, true);
         CHECK_RC(world_try_write(&w, "failed", i, 20), VV_IO);
         vv_sim_fail_at(w.env, 0, VV_SIM_FAULT_NONE, false);
@@ -174,7 +174,7 @@ TEST(a_write_that_was_refused_never_comes_back)
     world_kill(&w);
     world_open(&w);
     world_check(&w, "before", 1, 100);
-    world_check(&w, "later", 199, 20);
+    world_check(&w, "later", 59, 20);
     world_check_gone(&w, "failed");
     world_free(&w);
 }

@@ -59,15 +59,27 @@ static int pass_key(struct vv_walk *w)
     return rc;
 }
 
+/* From a version that was written after our moment to the next one; from the last of several in a
+ * row to where those of its key end. */
+static int pass_newer(struct vv_walk *w, int *in_a_row)
+{
+    if (++*in_a_row <= STEPS_MAX)
+        return vv_iter_next(w->inner);
+    *in_a_row = 0;
+    int rc = remember_key(w);
+    return rc == VV_OK ? vv_iter_seek(w->inner, vv_buf_slice(&w->key), w->at) : rc;
+}
+
 /* From the newest version of a key to the newest one that shows; or, if that is a deletion or there
  * is none, to the next key for which there is one. */
 static int settle_forward(struct vv_walk *w)
 {
     struct vv_iter *inner = w->inner;
+    int in_a_row = 0;
     int rc = VV_OK;
     while (rc == VV_OK && inner->valid && !behind(w, inner->at.key)) {
         if (inner->at.seq > w->at) {
-            rc = vv_iter_next(inner);
+            rc = pass_newer(w, &in_a_row);
         } else if (inner->at.kind == VV_KIND_DELETE) {
             if ((rc = remember_key(w)) == VV_OK)
                 rc = pass_key(w);
@@ -132,6 +144,16 @@ static int copy_entry(struct vv_walk *w, bool *shows)
     return rc;
 }
 
+/* From a version of the remembered key to in front of all of them. */
+static int leave_key_back(struct vv_walk *w)
+{
+    int rc = VV_OK;
+    for (int steps = 0; rc == VV_OK && w->inner->valid && on_key(w); steps++)
+        rc = steps != STEPS_MAX ? vv_iter_prev(w->inner)
+                                : vv_iter_seek(w->inner, vv_buf_slice(&w->key), VV_SEQ_MAX);
+    return rc;
+}
+
 /* The same for a key of many versions: one seek finds the newest that shows, another the front. There
  * may be none that shows: those we have passed may all have been written after our moment. */
 static int jump_key_back(struct vv_walk *w, bool *shows)
@@ -142,9 +164,7 @@ static int jump_key_back(struct vv_walk *w, bool *shows)
         rc = copy_entry(w, shows);
     if (rc == VV_OK)
         rc = vv_iter_seek(inner, vv_buf_slice(&w->key), VV_SEQ_MAX);
-    while (rc == VV_OK && inner->valid && on_key(w))
-        rc = vv_iter_prev(inner);
-    return rc;
+    return rc == VV_OK ? leave_key_back(w) : rc;
 }
 
 /* From the oldest version of the remembered key to in front of it, copying the newest that shows. */
@@ -188,7 +208,8 @@ static int come_back_below_upper(struct vv_walk *w)
 {
     int rc = VV_OK;
     while (rc == VV_OK && w->inner->valid && behind(w, w->inner->at.key))
-        rc = vv_iter_prev(w->inner);
+        if ((rc = remember_key(w)) == VV_OK)
+            rc = leave_key_back(w);
     return rc;
 }
 
@@ -215,9 +236,7 @@ int vv_walk_seek_for_prev(struct vv_walk *w, vv_slice key)
 static int turn_backward(struct vv_walk *w)
 {
     int rc = remember_key(w);
-    while (rc == VV_OK && w->inner->valid && on_key(w))
-        rc = vv_iter_prev(w->inner);
-    return rc;
+    return rc == VV_OK ? leave_key_back(w) : rc;
 }
 
 int vv_walk_prev(struct vv_walk *w)

@@ -290,6 +290,7 @@ struct fake_iter {
 static int settle(struct vv_iter *it, size_t at)
 {
     struct fake_iter *f = (struct fake_iter *)(void *)it;
+    atomic_fetch_add(&f->engine->controls->seen.iter_moves, 1);
     f->at = at;
     it->valid = at < f->count;
     if (it->valid)

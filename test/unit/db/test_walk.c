@@ -217,6 +217,56 @@ TEST(many_versions_of_a_key_are_one_entry_in_both_directions)
     CHECK_OK(varve_close(db));
 }
 
+/* What a walk of one step may cost the engine, however often a key was written. */
+enum { MOVES_MAX = 30 };
+
+static void expect_few_moves(struct fake_controls *controls)
+{
+    CHECK(atomic_exchange(&controls->seen.iter_moves, 0) <= MOVES_MAX);
+}
+
+TEST(a_key_that_was_written_often_since_does_not_hold_up_an_older_view)
+{
+    struct fake_controls controls = {0};
+    varve *db = fake_store_stepped(&controls, "");
+    varve_iter_options o = VARVE_ITER_OPTIONS_INIT;
+    varve_snapshot *snapshot;
+    varve_iter *it;
+    CHECK_OK(varve_put(db, str("a"), str("0")));
+    CHECK_OK(varve_put(db, str("b"), str("0")));
+    CHECK_OK(varve_snapshot_new(db, &snapshot));
+    for (int i = 0; i < 1000; i++) {
+        CHECK_OK(varve_put(db, str("aa"), str("1"))); /* not there yet */
+        CHECK_OK(varve_put(db, str("b"), str("1")));
+    }
+    o.snapshot = snapshot;
+    CHECK_OK(varve_iter_open(db, &o, &it));
+    CHECK_OK(varve_iter_first(it));
+    expect_few_moves(&controls);
+    CHECK_OK(varve_iter_next(it));
+    CHECK_SLICE(varve_iter_key(it), "b");
+    expect_few_moves(&controls);
+    CHECK_OK(varve_iter_prev(it));
+    CHECK_SLICE(varve_iter_key(it), "a");
+    expect_few_moves(&controls);
+    CHECK_OK(varve_iter_next(it));
+    CHECK_SLICE(varve_iter_key(it), "b");
+    expect_few_moves(&controls);
+    CHECK_RC(varve_iter_next(it), VARVE_END);
+    varve_iter_close(it);
+
+    o = (varve_iter_options)VARVE_ITER_OPTIONS_INIT;
+    o.upper = str("b");
+    CHECK_OK(varve_delete(db, str("aa")));
+    CHECK_OK(varve_iter_open(db, &o, &it));
+    CHECK_OK(varve_iter_last(it));
+    CHECK_SLICE(varve_iter_key(it), "a");
+    expect_few_moves(&controls);
+    varve_iter_close(it);
+    varve_snapshot_release(snapshot);
+    CHECK_OK(varve_close(db));
+}
+
 TEST(a_prefix_shows_what_starts_with_it)
 {
     static const char *const keys[] = {

@@ -358,14 +358,15 @@ VARVE_API int varve_sync(varve *db);
 VARVE_API int varve_flush(varve *db);
 
 /* Rewrites the keys from `from` up to and including `to` (data NULL: open end) into the last
- * level, dropping what is overwritten or deleted. Reads and writes go on meanwhile. */
+ * level, dropping what is overwritten or deleted. Reads and writes go on meanwhile. VARVE_BUSY
+ * while compaction is paused; a pause that comes later holds it up. */
 VARVE_API int varve_compact(varve *db, varve_slice from, varve_slice to);
 
 /* Waits until no background work is left that the present data calls for. */
 VARVE_API int varve_settle(varve *db);
 
 /* Stops background compaction from starting new work (flushes go on), and lets it start again.
- * Calls nest. */
+ * Calls nest; VARVE_INVALID for a resume without a pause. */
 VARVE_API int varve_pause(varve *db);
 VARVE_API int varve_resume(varve *db);
 

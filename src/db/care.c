@@ -55,6 +55,8 @@ static int compact(struct vv_store *s, varve_slice from, varve_slice to)
 {
     vv_slice first = vv_slice_from(from), last = vv_slice_from(to);
     uint64_t ticket;
+    if (atomic_load(&s->pauses) > 0)
+        return vv_fail(VV_BUSY, "%s: compaction is paused; resume it first", s->path);
     int rc = s->engine->ops->compact_begin(s->engine, from.data != NULL ? &first : NULL,
                                            to.data != NULL ? &last : NULL, &ticket);
     return rc < 0 ? rc : vv_work_await(&s->work, s->engine->ops->compact_done, ticket);
@@ -89,27 +91,37 @@ int varve_settle(varve *db)
     return rc < 0 ? rc : end(&call, settle(db->store));
 }
 
-static int change_pauses(varve *db, int change)
+/* The engine hears of a pause before it counts here, and of its end after it does not: so it never
+ * hears of more ends than pauses. */
+int varve_pause(varve *db)
 {
     struct vv_call call;
     int rc = begin(db, &call);
     if (rc < 0)
         return rc;
     struct vv_store *s = db->store;
-    s->engine->ops->pause(s->engine, change);
-    if (change < 0)
-        vv_work_wake(&s->work);
+    s->engine->ops->pause(s->engine, 1);
+    (void)atomic_fetch_add(&s->pauses, 1);
     return end(&call, VV_OK);
 }
 
-int varve_pause(varve *db)
+static int resume(struct vv_store *s)
 {
-    return change_pauses(db, 1);
+    int pauses = atomic_load(&s->pauses);
+    do
+        if (pauses == 0)
+            return vv_fail(VV_INVALID, "%s: compaction is not paused", s->path);
+    while (!atomic_compare_exchange_weak(&s->pauses, &pauses, pauses - 1));
+    s->engine->ops->pause(s->engine, -1);
+    vv_work_wake(&s->work);
+    return VV_OK;
 }
 
 int varve_resume(varve *db)
 {
-    return change_pauses(db, -1);
+    struct vv_call call;
+    int rc = begin(db, &call);
+    return rc < 0 ? rc : end(&call, resume(db->store));
 }
 
 static void report_to_nobody(void *context, const char *line)

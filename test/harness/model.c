@@ -144,8 +144,10 @@ static void compact(struct model *m)
     vv_slice from = VV_SLICE_EMPTY;
     vv_slice to = VV_SLICE_EMPTY;
 
-    if (m->paused > 0)
-        return; /* it might wait for ever */
+    if (m->paused > 0) {
+        TRAIL_RC(varve_compact(m->rig.db, sample_public(from), sample_public(to)), VARVE_BUSY);
+        return;
+    }
     if (vv_rng_one_in(&m->rng, 2))
         from = sample_key_pick(&m->keys, &m->rng);
     if (vv_rng_one_in(&m->rng, 2))

@@ -384,3 +384,28 @@ TEST(pauses_nest)
     CHECK_EQ_INT(atomic_load(&controls.seen.pauses), 0);
     CHECK_OK(varve_close(db));
 }
+
+TEST(what_is_not_paused_cannot_be_resumed)
+{
+    struct fake_controls controls = {0};
+    varve *db = fake_store(&controls, "");
+    CHECK_RC(varve_resume(db), VARVE_INVALID);
+    CHECK_EQ_INT(atomic_load(&controls.seen.pauses), 0);
+    CHECK_OK(varve_pause(db));
+    CHECK_OK(varve_resume(db));
+    CHECK_RC(varve_resume(db), VARVE_INVALID);
+    CHECK_EQ_INT(atomic_load(&controls.seen.pauses), 0);
+    CHECK_OK(varve_close(db));
+}
+
+TEST(a_compaction_is_refused_while_compaction_is_paused)
+{
+    struct fake_controls controls = {0};
+    varve *db = fake_store(&controls, "");
+    CHECK_OK(varve_pause(db));
+    CHECK_RC(varve_compact(db, varve_bytes(NULL, 0), varve_bytes(NULL, 0)), VARVE_BUSY);
+    CHECK_EQ_INT(atomic_load(&controls.seen.compacts), 0);
+    CHECK_OK(varve_resume(db));
+    CHECK_OK(varve_compact(db, varve_bytes(NULL, 0), varve_bytes(NULL, 0)));
+    CHECK_OK(varve_close(db));
+}

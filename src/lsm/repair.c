@@ -344,7 +344,8 @@ static int read_prev_seq(struct repair *r, uint64_t number, vv_seq *out)
     return rc == VV_CORRUPT || rc == VV_UNSUPPORTED || rc > 0 ? VV_OK : rc;
 }
 
-/* Records that are in tables already come out of the merge once: same key, same sequence. */
+/* Without a MANIFEST, records may be in tables already; they come out of the merge once: same key,
+ * same sequence. */
 static int read_log(struct repair *r, uint64_t number, vv_seq limit, vv_seq *last)
 {
     struct vv_path path = vv_path_of(r->lsm->options.path, VV_NAME_WAL, number);
@@ -380,7 +381,9 @@ static int read_log(struct repair *r, uint64_t number, vv_seq limit, vv_seq *las
 static int read_logs(struct repair *r)
 {
     struct vv_buf numbers = VV_BUF_INIT;
-    vv_seq last = 0;
+    /* What tables have may have lost its sequence there, and an older version in a log, of which the
+     * newer one is damaged or was never logged, would pass for the newest. */
+    vv_seq last = r->lsm->flushed_seq;
     int rc = vv_memtable_new(r->lsm->options.order, r->lsm->options.account, &r->logs);
     if (rc == VV_OK)
         rc = list_of(r, VV_NAME_WAL, &numbers);

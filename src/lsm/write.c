@@ -117,7 +117,7 @@ int vv_lsm_freeze_locked(struct vv_lsm *lsm)
     vv_mutex_assert_held(&lsm->write_mu);
     struct vv_memtable *next = NULL;
     struct vv_view *view = NULL;
-    uint64_t log = 0;
+    uint64_t log = lsm->newest_log; /* without a log, a number above all there ever were */
     int rc = vv_memtable_new(lsm->options.order, lsm->options.account, &next);
     if (rc < 0)
         return rc;

@@ -274,6 +274,48 @@ TEST(a_write_that_failed_does_not_come_back)
     world_free(&w);
 }
 
+TEST(a_log_from_before_a_life_without_one_says_nothing_new)
+{
+    struct world w;
+    world_create(&w);
+    world_write(&w, "key", 1, 100);
+    world_write(&w, "gone", 1, 100);
+    world_close(&w);
+    w.options.log_mode = VV_LSM_LOG_OFF;
+    world_open(&w);
+    world_write(&w, "key", 2, 100);
+    world_delete(&w, "gone");
+    world_settle(&w);
+    world_close(&w);
+    repair(&w);
+    world_check(&w, "key", 2, 100);
+    world_check_gone(&w, "gone");
+    world_free(&w);
+}
+
+TEST(a_damaged_log_brings_back_nothing_that_tables_have_newer)
+{
+    struct world w;
+    struct world_write waiting, later;
+    char path[64];
+    world_create(&w);
+    world_write(&w, "key", 1, 100);
+    world_write(&w, "key", 2, 100);
+    world_begin(&w, "waiting", 1, 100, &waiting); /* its log stays */
+    world_sync(&w);
+    world_begin(&w, "later", 1, 100, &later); /* and says that it was synced */
+    world_settle(&w);
+    vv_batch_deinit(&waiting.batch);
+    vv_batch_deinit(&later.batch);
+    world_find(&w, ".wal", WORLD_FIRST, path);
+    world_kill(&w);
+    world_damage(&w, path, 96 + 136 + 60, 8);
+    repair(&w);
+    world_check(&w, "key", 2, 100);
+    world_check(&w, "waiting", 1, 100);
+    world_free(&w);
+}
+
 TEST(repair_of_nothing_is_refused)
 {
     struct world w;

@@ -94,7 +94,7 @@ struct vv_lock {
 
 /* Opens `path`. VV_NOTFOUND when a mode that needs the file finds none; VV_EXISTS is a failure. A
  * created file is not durable before its directory is synced. The file is closed on exec. A directory
- * is no file: VV_IO. */
+ * or a pipe is no file: VV_IO. */
 VV_MUST int vv_env_open(struct vv_env *env, const char *path, enum vv_open_mode mode,
                         struct vv_file **out);
 

@@ -443,15 +443,15 @@ static int mem_remove(struct vv_env *env, const char *path)
 static int mem_rename(struct vv_env *env, const char *from, const char *to)
 {
     struct mem_world *world = world_of(env);
-    struct vv_tree_place old;
-    struct vv_tree_place new;
+    struct vv_tree_place source;
+    struct vv_tree_place target;
     vv_mutex_lock(&world->mu);
-    int rc = vv_tree_find_rename(&world->root->tree, from, to, &old, &new);
+    int rc = vv_tree_find_rename(&world->root->tree, from, to, &source, &target);
     if (rc == VV_OK)
-        rc = vv_tree_move(old.dir, old.name, new.name);
-    if (rc == VV_OK && new.node != NULL &&new.node != old.node) {
-        node_of(new.node)->linked = false;
-        node_settle_locked(world, node_of(new.node));
+        rc = vv_tree_move(source.dir, source.name, target.name);
+    if (rc == VV_OK && target.node != NULL && target.node != source.node) {
+        node_of(target.node)->linked = false;
+        node_settle_locked(world, node_of(target.node));
     }
     vv_mutex_unlock(&world->mu);
     return rc;

@@ -71,6 +71,18 @@ int vv_posix_open_fd(const char *path, int flags, mode_t bits)
     return high >= 0 ? high : -number;
 }
 
+/* The errno for what is no file to us, or 0. The system would open a directory for reading and
+ * complain later, and opening a pipe would wait for somebody at its other end. */
+static int refused(const char *path)
+{
+    struct stat st;
+    if (stat(path, &st) < 0)
+        return 0; /* opening it will tell */
+    if (S_ISDIR(st.st_mode))
+        return EISDIR;
+    return S_ISFIFO(st.st_mode) ? ESPIPE : 0;
+}
+
 static int posix_open(struct vv_env *env, const char *path, enum vv_open_mode mode,
                       struct vv_file **out)
 {
@@ -86,20 +98,13 @@ static int posix_open(struct vv_env *env, const char *path, enum vv_open_mode mo
     memcpy(file->path, path, path_size);
     file->base.env = env;
     file->base.path = file->path;
-    file->fd = vv_posix_open_fd(path, flags[mode], VV_POSIX_FILE_BITS);
-    int number = file->fd < 0 ? -file->fd : 0;
-    struct stat st;
-    if (number == 0 && fstat(file->fd, &st) < 0)
-        number = errno;
-    /* The system would open a directory for reading and complain later. */
-    if (number == 0 && S_ISDIR(st.st_mode))
-        number = EISDIR;
-    if (number == 0) {
+    int number = mode == VV_OPEN_CREATE ? 0 : refused(path);
+    file->fd = number == 0 ? vv_posix_open_fd(path, flags[mode], VV_POSIX_FILE_BITS) : -number;
+    if (file->fd >= 0) {
         *out = &file->base;
         return VV_OK;
     }
-    if (file->fd >= 0)
-        (void)close(file->fd);
+    number = -file->fd;
     vv_free(file);
     if (number == ENOENT && mode != VV_OPEN_CREATE)
         return VV_NOTFOUND;

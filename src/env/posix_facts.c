@@ -7,6 +7,7 @@
  */
 #include "env/posix_internal.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <sched.h>
@@ -28,6 +29,8 @@ static void text_read(const char *path, char *into, size_t size_bytes)
     int fd = vv_posix_open_fd(path, O_RDONLY, 0);
     while (fd >= 0 && done < size_bytes - 1) {
         ssize_t n = read(fd, into + done, size_bytes - 1 - done);
+        if (n < 0 && errno == EINTR)
+            continue;
         if (n <= 0)
             break;
         done += (size_t)n;

@@ -221,16 +221,16 @@ static int sim_remove(struct vv_env *env, const char *path)
 static int sim_rename(struct vv_env *env, const char *from, const char *to)
 {
     struct sim_world *world = enter(env);
-    struct vv_tree_place old;
-    struct vv_tree_place new;
-    int rc = vv_tree_find_rename(&world->nodes[0]->tree, from, to, &old, &new);
+    struct vv_tree_place source;
+    struct vv_tree_place target;
+    int rc = vv_tree_find_rename(&world->nodes[0]->tree, from, to, &source, &target);
     if (rc < 0)
         return rc;
-    struct sim_node *node = sim_node_of(old.node);
+    struct sim_node *node = sim_node_of(source.node);
     struct sim_op op = {
         .kind = SIM_OP_RENAME, .node = node, .owner = node->dir, .name = node->name};
     if ((rc = vv_sim_op_reserve(world)) < 0 ||
-        (rc = vv_sim_text_keep(world, new.name, &op.new_name)) < 0)
+        (rc = vv_sim_text_keep(world, target.name, &op.new_name)) < 0)
         return rc;
     enum vv_sim_fault fault = fault_now(world, MEETS_IO);
     if (fault != VV_SIM_FAULT_NONE) {
@@ -238,13 +238,13 @@ static int sim_rename(struct vv_env *env, const char *from, const char *to)
         vv_sim_op_add(world, op);
         return fault_fail(fault, "rename", from);
     }
-    if ((rc = vv_tree_move(old.dir, old.name, new.name)) < 0)
+    if ((rc = vv_tree_move(source.dir, source.name, target.name)) < 0)
         return rc;
     vv_sim_op_add(world, op);
     node->name = op.new_name;
-    if (new.node != NULL &&new.node != old.node) {
-        sim_node_of(new.node)->linked = false;
-        vv_sim_node_settle(world, sim_node_of(new.node));
+    if (target.node != NULL && target.node != source.node) {
+        sim_node_of(target.node)->linked = false;
+        vv_sim_node_settle(world, sim_node_of(target.node));
     }
     return VV_OK;
 }

@@ -448,6 +448,19 @@ TEST(opening_a_directory_as_a_file_says_so)
     CHECK(strstr(vv_error_story(), "directory") != NULL);
 }
 
+TEST(a_pipe_is_refused_and_not_waited_for)
+{
+    struct place place = place_in(test_tmpdir(), "pipe");
+    struct vv_file *file;
+    CHECK_EQ_INT(mkfifo(place.path, 0600), 0);
+    (void)alarm(10); /* ends the program that hangs */
+    CHECK_RC(vv_env_open(vv_env_posix(), place.path, VV_OPEN_READ, &file), VV_IO);
+    CHECK(strstr(vv_error_story(), place.path) != NULL);
+    CHECK_RC(vv_env_open(vv_env_posix(), place.path, VV_OPEN_WRITE, &file), VV_IO);
+    CHECK_RC(vv_env_open(vv_env_posix(), place.path, VV_OPEN_CREATE, &file), VV_EXISTS);
+    (void)alarm(0);
+}
+
 TEST(facts_are_within_reason)
 {
     struct vv_env_facts facts;

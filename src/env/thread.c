@@ -251,11 +251,15 @@ int vv_thread_start(const char *name, int nice, void (*run)(void *arg), void *ar
     thread->nice = nice;
     memcpy(thread->name, name, strlen(name));
 
-    /* A thread inherits its starter's mask. Signals are for the program's own threads. */
-    sigset_t all;
+    /* A thread inherits its starter's mask. Signals are for the program's own threads, but for those
+     * that report a fault of this one: blocked, they would end the program past its handlers. */
+    static const int faults[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS};
+    sigset_t mask;
     sigset_t before;
-    (void)sigfillset(&all);
-    int rc = pthread_sigmask(SIG_SETMASK, &all, &before);
+    (void)sigfillset(&mask);
+    for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++)
+        (void)sigdelset(&mask, faults[i]);
+    int rc = pthread_sigmask(SIG_SETMASK, &mask, &before);
     vv_assert(rc == 0);
     int number = pthread_create(&thread->native, NULL, thread_main, thread);
     rc = pthread_sigmask(SIG_SETMASK, &before, NULL);

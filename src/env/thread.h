@@ -42,8 +42,9 @@ bool vv_cond_wait_us(struct vv_cond *cond, struct vv_mutex *mu, uint64_t us);
 void vv_cond_signal(struct vv_cond *cond);
 void vv_cond_broadcast(struct vv_cond *cond);
 
-/* Starts a thread that runs `run(arg)`, with all signals blocked and, with `nice` > 0, at lower
- * priority. `name` of at most 15 bytes shows in the system's lists. VV_LIMIT when there is none. */
+/* Starts a thread that runs `run(arg)`, with all signals blocked but those that report its own
+ * faults, and, with `nice` > 0, at lower priority. `name` of at most 15 bytes shows in the system's
+ * lists. VV_LIMIT when there is none. */
 VV_MUST int vv_thread_start(const char *name, int nice, void (*run)(void *arg), void *arg,
                             struct vv_thread **out);
 void vv_thread_join(struct vv_thread *thread); /* waits for its end and frees it; NULL is fine */

@@ -17,9 +17,11 @@ void vv_alloc_fail_at(uint64_t n)
 static bool must_fail(void)
 {
     uint64_t left = atomic_load_explicit(&fail_countdown, memory_order_relaxed);
-    if (VV_LIKELY(left == 0))
-        return false;
-    return atomic_fetch_sub(&fail_countdown, 1) == 1;
+    do {
+        if (VV_LIKELY(left == 0))
+            return false;
+    } while (!atomic_compare_exchange_weak(&fail_countdown, &left, left - 1));
+    return left == 1;
 }
 
 static void *told(void *memory, size_t size_bytes)

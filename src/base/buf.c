@@ -78,8 +78,12 @@ int vv_buf_append_u64(struct vv_buf *buf, uint64_t value)
 
 int vv_buf_assign(struct vv_buf *buf, vv_slice s)
 {
+    size_t size_before = buf->size;
     vv_buf_clear(buf);
-    return vv_buf_append_slice(buf, s);
+    int rc = vv_buf_append_slice(buf, s);
+    if (rc < 0)
+        buf->size = size_before;
+    return rc;
 }
 
 int vv_buf_printf(struct vv_buf *buf, const char *format, ...)

@@ -1,5 +1,5 @@
 /*
- * A growing byte buffer. Zeroed memory is an empty one; a failed append leaves it as it was.
+ * A growing byte buffer. Zeroed memory is an empty one; a failed call leaves it as it was.
  */
 #ifndef VV_BASE_BUF_H
 #define VV_BASE_BUF_H

@@ -65,6 +65,9 @@ TEST(a_failed_append_leaves_the_buffer_as_it_was)
     CHECK_RC(vv_buf_reserve(&buf, SIZE_MAX - 2), VV_NOMEM);
     CHECK_RC(vv_buf_reserve(&buf, SIZE_MAX), VV_NOMEM);
     CHECK_SLICE(vv_buf_slice(&buf), "abc");
+    vv_alloc_fail_at(1);
+    CHECK_RC(vv_buf_assign(&buf, vv_slice_of(more, sizeof more)), VV_NOMEM);
+    CHECK_SLICE(vv_buf_slice(&buf), "abc");
     CHECK_OK(vv_buf_append(&buf, "d", 1));
     CHECK_SLICE(vv_buf_slice(&buf), "abcd");
     vv_buf_deinit(&buf);

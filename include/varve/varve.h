@@ -234,7 +234,10 @@ VARVE_API int varve_repair(const char *path, const varve_options *options, varve
 /* --------------------------------------------------------------------------------------- data */
 
 /* Stores `value` under `key`, replacing what was there. Microseconds, plus a device sync at level
- * `disk`. Errors: VARVE_TOOBIG, VARVE_READONLY, VARVE_FULL, VARVE_IO. */
+ * `disk`. Errors: VARVE_TOOBIG, VARVE_READONLY, VARVE_FULL, VARVE_IO.
+ *
+ * A write that fails, in this way or another, is not there and never will be, whatever happens to
+ * the machine. But where the store has become read-only with it, the next open may find it. */
 VARVE_API int varve_put(varve *db, varve_slice key, varve_slice value);
 
 /* Removes the key; success also when there was none. Costs as a small put. */
@@ -285,7 +288,8 @@ typedef struct varve_write_options {
     }
 
 /* Applies the batch atomically; it may be used again afterwards. `options` may be NULL. An empty
- * batch succeeds, and with level `disk` makes all earlier writes durable. */
+ * batch succeeds, and with level `disk` makes all earlier writes durable. In a store of level `none`,
+ * a batch that asked for more and could not be made durable has been applied all the same. */
 VARVE_API int varve_write(varve *db, const varve_batch *batch, const varve_write_options *options);
 
 /* ---------------------------------------------------------------------------------- iterators */

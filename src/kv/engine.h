@@ -2,8 +2,8 @@
  * The treaty between db and the engines: what an engine does, and what it may ask of its host.
  *
  * A write is laid (append), made safe (sync, if its durability asks), found (publish), and then
- * made visible by the host, in this order. append, sync_begin and publish are called by one thread
- * at a time (the commit leader); everything else by any thread.
+ * made visible by the host, in this order. append and publish are called by one thread at a
+ * time (the commit leader); everything else by any thread.
  */
 #ifndef VV_KV_ENGINE_H
 #define VV_KV_ENGINE_H

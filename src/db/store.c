@@ -69,9 +69,11 @@ static int compare_for_user(void *context, vv_slice a, vv_slice b)
 struct vv_order vv_order_of(const varve_comparator *comparator)
 {
     if (comparator == NULL)
-        return (struct vv_order){NULL, NULL, NULL};
+        return (struct vv_order){.name = NULL};
     /* The context of an order is not const; nobody writes through it. */
-    return (struct vv_order){compare_for_user, (void *)(uintptr_t)comparator, comparator->name};
+    return (struct vv_order){.compare = compare_for_user,
+                             .context = (void *)(uintptr_t)comparator,
+                             .name = comparator->name};
 }
 
 /* ---- making */
@@ -98,7 +100,11 @@ static int store_new(const struct vv_store_setup *setup, varve *db, struct vv_st
         s->options.comparator = &s->comparator;
     }
     s->order = vv_order_of(s->options.comparator);
-    s->host = (struct vv_host){s, &s->visible, host_snapshots, host_wake, host_poison};
+    s->host = (struct vv_host){.context = s,
+                               .visible = &s->visible,
+                               .snapshots = host_snapshots,
+                               .wake = host_wake,
+                               .poison = host_poison};
     vv_poison_init(&s->poison);
     vv_snapshots_init(&s->snapshots, &s->visible);
     vv_mutex_init(&s->iters.mu, RANK_ITERS);

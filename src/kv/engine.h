@@ -12,6 +12,7 @@
 #include "base/check.h"
 #include "kv/entry.h"
 #include "kv/iter.h"
+#include "kv/order.h"
 #include "kv/pin.h"
 
 #include <stdatomic.h>
@@ -30,9 +31,21 @@ struct vv_write {
     vv_seq first;       /* given by the leader */
 };
 
+/* What the host wants the engine to remember for it: a few bytes under a number. */
+struct vv_note {
+    uint32_t id;
+    vv_slice text;
+};
+
 /* What the host offers an engine, for its whole life. */
 struct vv_host {
     void *context;
+    /* Called while the store is opened, before the first key is compared, with all notes of the
+     * store; perhaps again, when the attempt has to be repeated. *order, which holds the order that
+     * the engine was opened with, may be replaced: then that one orders the keys. A failure fails
+     * the opening. May be NULL. */
+    int (*notes)(void *context, const struct vv_note *notes, size_t count,
+                 const struct vv_order **order);
     const _Atomic(vv_seq) *visible; /* all changes up to here may be read */
     /* Appends the sequence numbers (vv_seq) that open snapshots read at, ascending and without
      * repetition; the last is the visible sequence itself, read under the same lock. */
@@ -96,6 +109,12 @@ struct vv_engine_ops {
     /* +1 while somebody waits for the store to settle: what is otherwise left for an idle hour is
      * done at once. May be NULL. */
     void (*settle)(struct vv_engine *e, int change);
+
+    /* Remembers the note for good, in place of an earlier one with its id; with an empty text forgets
+     * that. `order`, if not NULL, orders the keys from now on: it must agree with the order so far on
+     * all keys that were ever written. Durable when it returns. After a failure that leaves this
+     * open, the store is poisoned. */
+    int (*note)(struct vv_engine *e, const struct vv_note *note, const struct vv_order *order);
 
     int (*check)(struct vv_engine *e, void (*report)(void *context, const char *line),
                  void *context);

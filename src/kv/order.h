@@ -13,6 +13,8 @@ struct vv_order {
     int (*compare)(void *context, vv_slice a, vv_slice b); /* NULL: bytewise */
     void *context;
     const char *name; /* NULL: bytewise */
+    /* Agrees with bytewise order on all keys of any table that was laid in bytewise order. */
+    bool extends_bytewise;
 };
 
 static inline bool vv_order_bytewise(const struct vv_order *o)

@@ -17,6 +17,7 @@ enum tag {
     TAG_VALUE_GONE = 11,
     TAG_SNAPSHOT = 14,
     TAG_CLOSED = 15,
+    TAG_NOTE = 16,
     TAG_SKIPPABLE = 64,
 };
 
@@ -34,6 +35,7 @@ void vv_edit_deinit(struct vv_edit *edit)
     vv_free(edit->tables_gone);
     vv_free(edit->values);
     vv_free(edit->values_gone);
+    vv_notes_deinit(&edit->notes);
     *edit = (struct vv_edit){0};
 }
 
@@ -199,6 +201,13 @@ static void put_format(struct field *f, const struct vv_edit *edit, struct vv_bu
     put_field(f, TAG_FORMAT, out);
 }
 
+static void put_note(struct field *f, const struct vv_note *note, struct vv_buf *out)
+{
+    put_number(f, note->id);
+    put_bytes(f, note->text);
+    put_field(f, TAG_NOTE, out);
+}
+
 int vv_edit_encode(const struct vv_edit *edit, struct vv_buf *out)
 {
     struct field f = {VV_BUF_INIT, VV_OK};
@@ -218,6 +227,8 @@ int vv_edit_encode(const struct vv_edit *edit, struct vv_buf *out)
         put_value_file(&f, &edit->values[i], out);
     for (size_t i = 0; i < edit->value_gone_count; i++)
         put_number_field(&f, TAG_VALUE_GONE, edit->values_gone[i], out);
+    for (size_t i = 0; i < edit->notes.count; i++)
+        put_note(&f, &edit->notes.list[i], out);
     if (edit->snapshot)
         put_field(&f, TAG_SNAPSHOT, out);
     if (edit->closed_log > 0) {
@@ -366,6 +377,14 @@ static int read_closed(struct vv_reader *r, struct vv_edit *out)
     return rc < 0 ? rc : read_number(r, "closed log", UINT64_MAX, &out->closed_bytes);
 }
 
+static int read_note(struct vv_reader *r, struct vv_edit *out)
+{
+    uint64_t id = vv_read_varint(r);
+    if (r->bad || id > UINT32_MAX || vv_reader_left(r) > VV_NOTE_SIZE_MAX)
+        return damaged("note");
+    return vv_notes_set(&out->notes, (uint32_t)id, vv_read_bytes(r, vv_reader_left(r)));
+}
+
 static int read_field(uint64_t tag, struct vv_reader *r, struct vv_edit *out)
 {
     switch (tag) {
@@ -379,6 +398,7 @@ static int read_field(uint64_t tag, struct vv_reader *r, struct vv_edit *out)
     case TAG_VALUE_GONE: return read_gone(r, &out->values_gone, &out->value_gone_count);
     case TAG_SNAPSHOT: out->snapshot = true; return VV_OK;
     case TAG_CLOSED: return read_closed(r, out);
+    case TAG_NOTE: return read_note(r, out);
     default:
         if (tag < TAG_SKIPPABLE)
             return vv_fail(VV_UNSUPPORTED,
@@ -393,7 +413,7 @@ static int read_field(uint64_t tag, struct vv_reader *r, struct vv_edit *out)
 static bool once_only(uint64_t tag)
 {
     return tag < TAG_SKIPPABLE && tag != TAG_TABLE_ADD && tag != TAG_TABLE_GONE &&
-           tag != TAG_VALUE_FILE && tag != TAG_VALUE_GONE;
+           tag != TAG_VALUE_FILE && tag != TAG_VALUE_GONE && tag != TAG_NOTE;
 }
 
 int vv_edit_decode(vv_slice raw, struct vv_edit *out)
@@ -458,6 +478,16 @@ static int print_value_file(const struct vv_edit_value_file *v, struct vv_buf *o
     return rc == VV_OK ? vv_buf_printf(out, "\n") : rc;
 }
 
+static int print_note(const struct vv_note *note, struct vv_buf *out)
+{
+    if (note->text.size == 0)
+        return vv_buf_printf(out, "take back note %u\n", note->id);
+    int rc = vv_buf_printf(out, "note %u", note->id);
+    if (rc == VV_OK)
+        rc = print_key(out, "text", note->text);
+    return rc == VV_OK ? vv_buf_printf(out, "\n") : rc;
+}
+
 static int print_head(const struct vv_edit *e, struct vv_buf *out)
 {
     int rc = VV_OK;
@@ -490,5 +520,7 @@ int vv_edit_print(const struct vv_edit *e, struct vv_buf *out)
         rc = print_value_file(&e->values[i], out);
     for (size_t i = 0; rc == VV_OK && i < e->value_gone_count; i++)
         rc = vv_buf_printf(out, "remove value file %" PRIu64 "\n", e->values_gone[i]);
+    for (size_t i = 0; rc == VV_OK && i < e->notes.count; i++)
+        rc = print_note(&e->notes.list[i], out);
     return rc;
 }

@@ -63,7 +63,7 @@ int vv_recover_rooms(struct vv_lsm *lsm)
     uint64_t reads = o->memory_budget / 2;
     struct vv_tables_options tables = {.env = o->env,
                                        .dir = o->path,
-                                       .order = o->order,
+                                       .order = vv_lsm_order(lsm),
                                        .account = o->account,
                                        .read_bytes = reads,
                                        .readonly = o->readonly};
@@ -95,14 +95,15 @@ static int first_view(struct vv_lsm *lsm, struct vv_version *version)
 
 static int create_store(struct vv_lsm *lsm, struct vv_recovered *recovered)
 {
+    struct vv_edit nothing = {0};
     int rc = vv_env_random(lsm->options.env, lsm->uuid, sizeof lsm->uuid);
-    if (rc < 0 || (rc = vv_recover_rooms(lsm)) < 0 ||
-        (rc = vv_version_new(lsm->options.order, &recovered->version)) < 0)
+    if (rc < 0 || (rc = vv_recover_order(lsm, &nothing)) < 0 || (rc = vv_recover_rooms(lsm)) < 0 ||
+        (rc = vv_version_new(vv_lsm_order(lsm), &recovered->version)) < 0)
         return rc;
     lsm->active_id = 1;
     if ((rc = vv_recover_next_file(lsm, 1)) < 0)
         return rc;
-    return vv_memtable_new(lsm->options.order, lsm->options.account, &lsm->active);
+    return vv_memtable_new(vv_lsm_order(lsm), lsm->options.account, &lsm->active);
 }
 
 /* Beside a writer: logs may have been retired since they were listed, and even written over while
@@ -188,6 +189,7 @@ void vv_lsm_free(struct vv_lsm *lsm)
     vv_values_free(lsm->values);
     vv_tables_free(lsm->tables);
     vv_cache_free(lsm->cache);
+    vv_notes_deinit(&lsm->notes);
     vv_mutex_deinit(&lsm->mu);
     vv_mutex_deinit(&lsm->install_mu);
     vv_mutex_deinit(&lsm->stow_mu);
@@ -244,6 +246,7 @@ static const struct vv_engine_ops lsm_ops = {
     .compact_done = vv_lsm_compact_done,
     .pause = vv_lsm_pause,
     .settle = vv_lsm_settle,
+    .note = vv_lsm_note,
     .check = vv_lsm_check,
     .close = close_engine,
 };
@@ -254,6 +257,8 @@ int vv_lsm_new(const struct vv_lsm_options *options, struct vv_lsm **out)
     if (lsm == NULL)
         return VV_NOMEM;
     lsm->options = *options;
+    atomic_init(&lsm->order, options->order);
+    atomic_init(&lsm->laid_order, options->order);
     resolve_tuning(&lsm->options);
     lsm->shape = shape_of(&lsm->options.tuning);
     lsm->ops = lsm_ops;

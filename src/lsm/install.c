@@ -123,7 +123,12 @@ static int snapshot_format(const struct vv_lsm *lsm, struct vv_edit *edit)
     }
     if ((rc = vv_buf_assign(&edit->engine, vv_slice_str("lsm"))) < 0)
         return rc;
-    return vv_buf_assign(&edit->comparator, vv_slice_str(vv_order_name(lsm->options.order)));
+    return vv_buf_assign(&edit->comparator, vv_slice_str(vv_order_name(lsm->laid_order)));
+}
+
+static int snapshot_notes(const struct vv_lsm *lsm, struct vv_edit *edit)
+{
+    return vv_notes_apply(&edit->notes, &lsm->notes);
 }
 
 int vv_lsm_rewrite_manifest(struct vv_lsm *lsm, const struct vv_version *version, bool *unclear)
@@ -134,7 +139,7 @@ int vv_lsm_rewrite_manifest(struct vv_lsm *lsm, const struct vv_version *version
     int rc;
     *unclear = false;
     if ((rc = snapshot_format(lsm, &edit)) < 0 || (rc = snapshot_tables(version, &edit)) < 0 ||
-        (rc = snapshot_values(version, &edit)) < 0)
+        (rc = snapshot_values(version, &edit)) < 0 || (rc = snapshot_notes(lsm, &edit)) < 0)
         goto out;
     edit.next_file = atomic_load(&lsm->next_file);
     rc = vv_manifest_create(lsm->options.env, lsm->options.path, number, &edit, &manifest, unclear);
@@ -171,12 +176,13 @@ static uint64_t manifest_limit(const struct vv_lsm *lsm, const struct vv_version
 /* Records that `next` has come to be through `edit`: by appending the edit, or where the MANIFEST
  * takes no more, by writing the whole of `next` into a new one. */
 static int record_change(struct vv_lsm *lsm, struct vv_edit *edit, const struct vv_version *next,
-                         bool *unclear)
+                         bool whole, bool *unclear)
 {
     bool old_unclear = false;
     edit->next_file = atomic_load(&lsm->next_file);
     *unclear = false;
-    if (!lsm->manifest_broken && vv_manifest_bytes(lsm->manifest) <= manifest_limit(lsm, next)) {
+    if (!whole && !lsm->manifest_broken &&
+        vv_manifest_bytes(lsm->manifest) <= manifest_limit(lsm, next)) {
         int rc = vv_manifest_append(lsm->manifest, edit, &old_unclear);
         if (rc == VV_OK)
             return VV_OK;
@@ -275,7 +281,7 @@ static int install_locked(struct vv_lsm *lsm, struct vv_edit *edit,
         edit->log_number = lsm->log_number = install->log_number;
     if (install->flushed_seq > 0)
         edit->flushed_seq = lsm->flushed_seq = install->flushed_seq;
-    if ((rc = record_change(lsm, edit, next, unclear)) < 0) {
+    if ((rc = record_change(lsm, edit, next, install->whole, unclear)) < 0) {
         lsm->log_number = log_before;
         lsm->flushed_seq = flushed_before;
         goto out;
@@ -303,5 +309,75 @@ int vv_lsm_install(struct vv_lsm *lsm, struct vv_edit *edit, const struct vv_ins
         lsm->options.host->poison(lsm->options.host->context, rc);
     else if (rc == VV_OK)
         lsm->options.host->wake(lsm->options.host->context);
+    return rc;
+}
+
+/* --------------------------------------------------------------------------------------- notes */
+
+/* From now on memtables know the new order, and what is in the old one does, too: all keys so far
+ * stand the same in both. */
+static int reorder_memory(struct vv_lsm *lsm, const struct vv_order *order)
+{
+    int rc = VV_OK;
+    vv_mutex_lock(&lsm->write_mu);
+    vv_mutex_lock(&lsm->mu);
+    if (lsm->frozen_count == VV_FROZEN_MAX)
+        rc = vv_fail(VV_BUSY, "too many memtables wait to be flushed");
+    vv_mutex_unlock(&lsm->mu);
+    if (rc == VV_OK) {
+        atomic_store(&lsm->order, order);
+        vv_tables_set_order(lsm->tables, order);
+        rc = vv_lsm_freeze_locked(lsm);
+    }
+    vv_mutex_unlock(&lsm->write_mu);
+    return rc;
+}
+
+/* The note is in force with the edit, and the order of tables with it. */
+static int install_note(struct vv_lsm *lsm, const struct vv_note *note,
+                        const struct vv_order *order, struct vv_view **old, bool *unclear)
+{
+    vv_mutex_assert_held(&lsm->install_mu);
+    struct vv_edit edit = {0};
+    struct vv_notes before = lsm->notes;
+    const struct vv_order *order_before = lsm->laid_order;
+    struct vv_install install = {.change = {.order = order}, .whole = order != NULL};
+    lsm->notes = (struct vv_notes){NULL, 0};
+    int rc = vv_notes_set(&edit.notes, note->id, note->text);
+    if (rc == VV_OK && (rc = vv_notes_apply(&lsm->notes, &before)) == VV_OK)
+        rc = vv_notes_apply(&lsm->notes, &edit.notes);
+    if (rc == VV_OK) {
+        if (order != NULL)
+            lsm->laid_order = order;
+        rc = install_locked(lsm, &edit, &install, old, unclear);
+    }
+    if (rc == VV_OK) {
+        vv_notes_deinit(&before);
+    } else {
+        vv_notes_deinit(&lsm->notes);
+        lsm->notes = before;
+        lsm->laid_order = order_before;
+    }
+    vv_edit_deinit(&edit);
+    return rc;
+}
+
+int vv_lsm_note(struct vv_engine *e, const struct vv_note *note, const struct vv_order *order)
+{
+    struct vv_lsm *lsm = (struct vv_lsm *)e;
+    struct vv_view *old = NULL;
+    bool unclear = false;
+    if (note->text.size > VV_NOTE_SIZE_MAX)
+        return vv_fail(VV_TOOBIG, "a note of %zu bytes exceeds the limit of %d", note->text.size,
+                       VV_NOTE_SIZE_MAX);
+    int rc = order == NULL || order == vv_lsm_order(lsm) ? VV_OK : reorder_memory(lsm, order);
+    if (rc < 0)
+        return rc;
+    vv_mutex_lock(&lsm->install_mu);
+    rc = install_note(lsm, note, order, &old, &unclear);
+    vv_mutex_unlock(&lsm->install_mu);
+    vv_lsm_retire_view(lsm, old);
+    if (rc < 0 && unclear)
+        lsm->options.host->poison(lsm->options.host->context, rc);
     return rc;
 }

@@ -24,7 +24,7 @@ static enum vv_filter_kind filter_for(const struct vv_output *out)
 static int open_table(struct vv_output *out)
 {
     struct vv_lsm *lsm = out->lsm;
-    struct vv_table_write_options options = {.order = lsm->options.order,
+    struct vv_table_write_options options = {.order = lsm->laid_order,
                                              .account = lsm->options.account,
                                              .codec = codec_for(out),
                                              .filter = filter_for(out),
@@ -54,7 +54,7 @@ static bool crosses_split(struct vv_output *out, vv_slice key)
 {
     bool crossed = false;
     while (out->next_split < out->options.split_count &&
-           vv_order_cmp(out->lsm->options.order, out->options.splits[out->next_split], key) < 0) {
+           vv_order_cmp(vv_lsm_order(out->lsm), out->options.splits[out->next_split], key) < 0) {
         out->next_split++;
         crossed = true;
     }

@@ -54,7 +54,7 @@ static int find_in_table(struct vv_lsm *lsm, struct vv_table_meta *meta, vv_slic
                          uint64_t hash, vv_seq seq, struct found *out)
 {
     struct vv_table *table;
-    if (vv_order_cmp(lsm->options.order, key, vv_table_smallest(meta)) < 0)
+    if (vv_order_cmp(vv_lsm_order(lsm), key, vv_table_smallest(meta)) < 0)
         return VV_NOTFOUND;
     int rc = vv_tables_open(meta, &table);
     if (rc < 0)
@@ -80,7 +80,7 @@ static int find_in_run(struct vv_lsm *lsm, const struct vv_run *run, vv_slice ke
 {
     if (run->count == 0)
         return VV_NOTFOUND;
-    size_t index = vv_run_find(lsm->options.order, run, key);
+    size_t index = vv_run_find(vv_lsm_order(lsm), run, key);
     if (index == run->count)
         return VV_NOTFOUND;
     return find_in_table(lsm, run->tables[index], key, hash, seq, out);
@@ -357,9 +357,9 @@ static int open_merge(struct view_iter *it, const struct vv_engine_iter_options 
     struct vv_iter **sources = vv_alloc(most * sizeof sources[0]);
     if (sources == NULL)
         return VV_NOMEM;
-    int rc = add_sources(view, it->lsm->options.order, options, sources, &count);
+    int rc = add_sources(view, vv_lsm_order(it->lsm), options, sources, &count);
     if (rc == VV_OK) {
-        rc = vv_merge_iter(it->lsm->options.order, sources, count, &it->merge);
+        rc = vv_merge_iter(vv_lsm_order(it->lsm), sources, count, &it->merge);
     } else {
         for (size_t i = 0; i < count; i++)
             vv_iter_close(sources[i]);

@@ -45,17 +45,12 @@ static bool remove_value_file(struct vv_edit *sum, uint64_t number)
 
 static int check_format(struct state *state, const struct vv_edit *edit)
 {
-    const struct vv_order *order = state->lsm->options.order;
     if (!vv_slice_equal(vv_buf_slice(&edit->engine), vv_slice_str("lsm")))
         return vv_fail(VV_UNSUPPORTED, "the store's engine is \"%.*s\", this is \"lsm\"",
                        (int)edit->engine.size, (const char *)edit->engine.data);
-    if (!vv_slice_equal(vv_buf_slice(&edit->comparator), vv_slice_str(vv_order_name(order))))
-        return vv_fail(
-            VV_INVALID, "the store's keys are ordered by \"%.*s\", it was opened with \"%s\"",
-            (int)edit->comparator.size, (const char *)edit->comparator.data, vv_order_name(order));
     memcpy(state->lsm->uuid, edit->uuid, sizeof edit->uuid);
     state->has_format = true;
-    return VV_OK;
+    return vv_buf_assign(&state->sum.comparator, vv_buf_slice(&edit->comparator));
 }
 
 /* Removals first: a table that moves to another level is removed and added in one edit. */
@@ -104,6 +99,8 @@ static int apply_edit(void *context, const struct vv_edit *edit)
         if ((rc = vv_edit_add_value_file(sum, &edit->values[i])) < 0)
             return rc;
     }
+    if ((rc = vv_notes_apply(&sum->notes, &edit->notes)) < 0)
+        return rc;
     if (edit->closed_log > 0) {
         sum->closed_log = edit->closed_log;
         sum->closed_bytes = edit->closed_bytes;
@@ -202,7 +199,7 @@ static int make_version(struct vv_lsm *lsm, struct vv_edit *sum, struct vv_versi
     struct parts parts = {0};
     struct vv_version *empty = NULL;
     int rc;
-    if ((rc = vv_version_new(lsm->options.order, &empty)) < 0 ||
+    if ((rc = vv_version_new(vv_lsm_order(lsm), &empty)) < 0 ||
         (rc = make_tables(lsm, sum, &parts)) < 0 || (rc = make_values(lsm, sum, &parts)) < 0)
         goto out;
     struct vv_version_change change = {.adds = parts.tables,
@@ -243,6 +240,27 @@ int vv_recover_sum(struct vv_lsm *lsm, struct vv_edit *sum)
     return rc == VV_NOTFOUND ? vv_fail(VV_MISSING, "%s: there is no store", lsm->options.path) : rc;
 }
 
+/* The host has the last word on how keys compare, and it must be the word by which they were laid. */
+int vv_recover_order(struct vv_lsm *lsm, const struct vv_edit *sum)
+{
+    const struct vv_host *host = lsm->options.host;
+    const struct vv_order *order = vv_lsm_order(lsm);
+    int rc = VV_OK;
+    if (host != NULL && host->notes != NULL)
+        rc = host->notes(host->context, sum->notes.list, sum->notes.count, &order);
+    if (rc < 0)
+        return rc;
+    bool is_new = sum->comparator.size == 0;
+    if (!is_new &&
+        !vv_slice_equal(vv_buf_slice(&sum->comparator), vv_slice_str(vv_order_name(order))))
+        return vv_fail(
+            VV_INVALID, "the store's keys are ordered by \"%.*s\", it was opened with \"%s\"",
+            (int)sum->comparator.size, (const char *)sum->comparator.data, vv_order_name(order));
+    atomic_store(&lsm->order, order);
+    atomic_store(&lsm->laid_order, order);
+    return vv_notes_apply(&lsm->notes, &sum->notes);
+}
+
 int vv_recover_read(struct vv_lsm *lsm, struct vv_recovered *out)
 {
     struct vv_edit sum = {0};
@@ -253,13 +271,14 @@ int vv_recover_read(struct vv_lsm *lsm, struct vv_recovered *out)
     lsm->closed_log = sum.closed_log;
     lsm->closed_bytes = sum.closed_bytes;
     lsm->flushed_seq = sum.flushed_seq;
-    if ((rc = vv_recover_rooms(lsm)) < 0 || (rc = make_version(lsm, &sum, &out->version)) < 0)
+    if ((rc = vv_recover_order(lsm, &sum)) < 0 || (rc = vv_recover_rooms(lsm)) < 0 ||
+        (rc = make_version(lsm, &sum, &out->version)) < 0)
         goto out;
     if ((rc = vv_recover_next_file(lsm, sum.next_file)) < 0)
         goto out;
     if ((rc = vv_replay_survey(lsm, out->version, &out->replay)) < 0)
         goto out;
-    if ((rc = vv_memtable_new(lsm->options.order, lsm->options.account, &lsm->active)) < 0)
+    if ((rc = vv_memtable_new(vv_lsm_order(lsm), lsm->options.account, &lsm->active)) < 0)
         goto out;
     lsm->active_id = 1;
     rc = vv_replay_insert(lsm, out->version, &out->replay);

@@ -24,6 +24,10 @@ VV_MUST int vv_recover_rooms(struct vv_lsm *lsm);
  * none. `sum` is the caller's also on failure. */
 VV_MUST int vv_recover_sum(struct vv_lsm *lsm, struct vv_edit *sum);
 
+/* Hands the notes to the host and takes the order that it wants: VV_INVALID unless that is the order
+ * the store was laid in. A new store's sum says nothing. */
+VV_MUST int vv_recover_order(struct vv_lsm *lsm, const struct vv_edit *sum);
+
 /* Sets the next file number above `known` and above all numbers in the directory. */
 VV_MUST int vv_recover_next_file(struct vv_lsm *lsm, uint64_t known);
 

@@ -10,12 +10,12 @@
  * the newer one is known. Where a whole block is damaged, nobody knows which keys it had, and what
  * older versions there are come to light. The report says so.
  */
-#include "lsm/drop.h"
 #include "lsm/job.h"
 #include "lsm/merge.h"
 #include "lsm/output.h"
 #include "lsm/recover.h"
 #include "lsm/salvage.h"
+#include "lsm/sift.h"
 
 #include "kv/batch.h"
 #include "log/log.h"
@@ -121,6 +121,8 @@ static int read_manifest(struct repair *r)
     if (rc == VV_OK) {
         r->last_seq = lsm->flushed_seq = r->sum.flushed_seq;
         lsm->log_number = r->sum.log_number;
+        if ((rc = vv_recover_order(lsm, &r->sum)) < 0)
+            return rc;
         return vv_recover_next_file(lsm, r->sum.next_file);
     }
     if (rc != VV_CORRUPT && rc != VV_MISSING)
@@ -148,7 +150,7 @@ static int open_table(struct repair *r, uint64_t number)
 {
     struct vv_lsm *lsm = r->lsm;
     struct vv_path path = vv_path_of(lsm->options.path, VV_NAME_TABLE, number);
-    struct vv_table_open_options options = {.order = lsm->options.order,
+    struct vv_table_open_options options = {.order = vv_lsm_order(lsm),
                                             .account = lsm->options.account,
                                             .number = number,
                                             .uuid = lsm->uuid};
@@ -284,7 +286,7 @@ static int find_values(struct repair *r)
     }
     struct vv_value_file **list = (struct vv_value_file **)(void *)files.data;
     size_t count = files.size / sizeof(struct vv_value_file *);
-    if (rc == VV_OK && (rc = vv_version_new(r->lsm->options.order, &empty)) == VV_OK) {
+    if (rc == VV_OK && (rc = vv_version_new(vv_lsm_order(r->lsm), &empty)) == VV_OK) {
         struct vv_version_change change = {.value_adds = list, .value_add_count = count};
         rc = vv_version_apply(empty, &change, &r->version);
     }
@@ -384,7 +386,7 @@ static int read_logs(struct repair *r)
     /* What tables have may have lost its sequence there, and an older version in a log, of which the
      * newer one is damaged or was never logged, would pass for the newest. */
     vv_seq last = r->lsm->flushed_seq;
-    int rc = vv_memtable_new(r->lsm->options.order, r->lsm->options.account, &r->logs);
+    int rc = vv_memtable_new(vv_lsm_order(r->lsm), r->lsm->options.account, &r->logs);
     if (rc == VV_OK)
         rc = list_of(r, VV_NAME_WAL, &numbers);
     const uint64_t *list = (const uint64_t *)(const void *)numbers.data;
@@ -425,7 +427,7 @@ static int open_merge(struct repair *r, struct vv_iter **out)
         made += rc == VV_OK ? 1 : 0;
     }
     if (rc == VV_OK) {
-        rc = vv_merge_iter(r->lsm->options.order, sources, made, out);
+        rc = vv_merge_iter(vv_lsm_order(r->lsm), sources, made, out);
     } else {
         while (made > 0)
             vv_iter_close(sources[--made]);
@@ -470,14 +472,11 @@ static int save_value(struct repair *r, struct vv_entry *entry, uint8_t raw[VV_R
     return rc < 0 ? rc : VV_NOTFOUND;
 }
 
-static int copy_entry(struct repair *r, struct vv_drop *drop, struct vv_output *output,
-                      struct vv_entry entry)
+static int copy_entry(struct repair *r, struct vv_output *output, struct vv_entry entry)
 {
     uint8_t raw[VV_REF_SIZE];
     uint64_t value_bytes = entry.value.size;
-    int rc = vv_drop_judge(drop, &entry);
-    if (rc < 0 || rc == VV_DROP)
-        return rc < 0 ? rc : VV_OK;
+    int rc;
     if (entry.kind == VV_KIND_REF && (rc = save_value(r, &entry, raw, &value_bytes)) != VV_OK)
         return rc < 0 ? rc : VV_OK;
     entry.seq = 0;
@@ -496,7 +495,7 @@ static int install(struct repair *r, struct vv_output *output, bool *unclear)
         return VV_NOMEM;
     int rc = vv_output_metas(output, adds);
     count = rc == VV_OK ? output->made.table_count : 0;
-    if (rc == VV_OK && (rc = vv_version_new(lsm->options.order, &empty)) == VV_OK) {
+    if (rc == VV_OK && (rc = vv_version_new(vv_lsm_order(lsm), &empty)) == VV_OK) {
         struct vv_version_change change = {
             .adds = adds,
             .add_count = count,
@@ -542,7 +541,8 @@ static int rewrite(struct repair *r)
 {
     struct vv_lsm *lsm = r->lsm;
     vv_seq now = VV_SEQ_MAX;
-    struct vv_drop drop = {.snapshots = &now, .snapshot_count = 1, .last = true};
+    struct vv_sift_options sifting = {.snapshots = &now, .snapshot_count = 1, .last = true};
+    struct vv_sift sift = {0};
     struct vv_output_options options = {
         .level = VV_LEVELS - 1, .last = true, .table_bytes = lsm->shape.table_bytes};
     struct vv_output output;
@@ -551,17 +551,19 @@ static int rewrite(struct repair *r)
     vv_output_init(&output, lsm, &options);
     int rc = open_merge(r, &merge);
     if (rc == VV_OK)
-        rc = vv_iter_first(merge);
-    while (rc == VV_OK && merge->valid) {
-        if ((rc = copy_entry(r, &drop, &output, merge->at)) == VV_OK)
-            rc = vv_iter_next(merge);
+        vv_sift_init(&sift, merge, &sifting);
+    while (rc == VV_OK) {
+        struct vv_entry entry;
+        if ((rc = vv_sift_next(&sift, &entry)) == VV_OK)
+            rc = copy_entry(r, &output, entry);
+        else if (rc == VV_NOTFOUND)
+            rc = VV_OK;
     }
-    if (rc == VV_OK && (rc = note_damaged_tables(r)) == VV_OK &&
+    if (rc == VV_END && (rc = note_damaged_tables(r)) == VV_OK &&
         (rc = vv_salvage_finish(&r->salvage)) == VV_OK && (rc = vv_output_finish(&output)) == VV_OK)
         rc = install(r, &output, &unclear);
     bool kept = rc == VV_OK || unclear;
-    vv_iter_close(merge);
-    vv_drop_deinit(&drop);
+    vv_sift_deinit(&sift);
     vv_output_deinit(&output, kept ? VV_OUTPUT_KEEP : VV_OUTPUT_DISCARD);
     vv_salvage_deinit(&r->salvage, !kept);
     return rc;

@@ -31,6 +31,13 @@ void vv_tables_free(struct vv_tables *tables)
     vv_free(tables);
 }
 
+void vv_tables_set_order(struct vv_tables *tables, const struct vv_order *order)
+{
+    vv_mutex_lock(&tables->mu);
+    tables->options.order = order;
+    vv_mutex_unlock(&tables->mu);
+}
+
 int vv_table_meta_new(struct vv_tables *tables, uint64_t number, struct vv_table_facts *facts_take,
                       struct vv_table_meta **out)
 {

@@ -38,6 +38,9 @@ void vv_tables_drop(struct vv_table_meta *meta);
  * VV_CORRUPT. */
 VV_MUST int vv_tables_open(struct vv_table_meta *meta, struct vv_table **out);
 
+/* Tables that are opened from now on may be in this order, too. */
+void vv_tables_set_order(struct vv_tables *tables, const struct vv_order *order);
+
 uint64_t vv_tables_mapped_bytes(const struct vv_tables *tables);
 
 #endif

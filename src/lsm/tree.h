@@ -87,7 +87,9 @@ struct vv_lsm {
     struct vv_epoch *epoch;
     struct vv_wal *wal; /* NULL when read-only or without a log */
 
-    _Atomic(struct vv_view *) view; /* changed under mu; read inside an epoch span */
+    _Atomic(struct vv_view *) view;              /* changed under mu; read inside an epoch span */
+    _Atomic(const struct vv_order *) order;      /* of memtables and versions; see vv_lsm_note */
+    _Atomic(const struct vv_order *) laid_order; /* of tables, as the MANIFEST says */
     _Atomic(uint64_t) next_file;
     _Atomic(uint64_t) debt_bytes;
     struct vv_counters counters;
@@ -119,6 +121,7 @@ struct vv_lsm {
     bool manifest_broken;
     uint64_t log_number; /* as the MANIFEST has it */
     vv_seq flushed_seq;
+    struct vv_notes notes;
     uint64_t closed_log; /* of the last orderly close: this log is whole up to closed_bytes */
     uint64_t closed_bytes;
 
@@ -152,6 +155,11 @@ struct vv_manual {
     struct vv_manual *next;
 };
 
+static inline const struct vv_order *vv_lsm_order(const struct vv_lsm *lsm)
+{
+    return atomic_load_explicit(&lsm->order, memory_order_acquire);
+}
+
 static inline uint64_t vv_lsm_next_file(struct vv_lsm *lsm)
 {
     return atomic_fetch_add_explicit(&lsm->next_file, 1, memory_order_relaxed);
@@ -162,6 +170,7 @@ static inline uint64_t vv_lsm_next_file(struct vv_lsm *lsm)
 /* What goes with a change of version. */
 struct vv_install {
     struct vv_version_change change;
+    bool whole;           /* write a new MANIFEST in any case */
     size_t flushed_count; /* this many of the oldest frozen memtables are in the new tables */
     uint64_t log_number;  /* logs below are done with; 0: as before */
     vv_seq flushed_seq;   /* 0: as before */
@@ -176,6 +185,10 @@ VV_MUST int vv_lsm_install(struct vv_lsm *lsm, struct vv_edit *edit,
 /* Puts the whole state into a new MANIFEST. install_mu is held, or nobody else is there yet. */
 VV_MUST int vv_lsm_rewrite_manifest(struct vv_lsm *lsm, const struct vv_version *version,
                                     bool *unclear);
+
+/* The note operation of the treaty. */
+VV_MUST int vv_lsm_note(struct vv_engine *e, const struct vv_note *note,
+                        const struct vv_order *order);
 
 /* The current version with a reference. */
 struct vv_version *vv_lsm_version(struct vv_lsm *lsm);

@@ -532,7 +532,7 @@ int vv_version_apply(const struct vv_version *base, const struct vv_version_chan
                      struct vv_version **out)
 {
     struct vv_version *v = NULL;
-    int rc = vv_version_new(base->order, &v);
+    int rc = vv_version_new(change->order != NULL ? change->order : base->order, &v);
     if (rc < 0)
         goto out;
     if ((rc = apply_tables(v, base, change)) < 0 || (rc = apply_values(v, base, change)) < 0)

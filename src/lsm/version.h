@@ -98,6 +98,7 @@ struct vv_version_change {
     size_t value_add_count;
     const uint64_t *value_removes; /* as removes */
     size_t value_remove_count;
+    const struct vv_order *order; /* NULL: as before */
 };
 
 VV_MUST int vv_version_new(const struct vv_order *order, struct vv_version **out);

@@ -212,18 +212,26 @@ static uint64_t number_of(vv_slice bytes, bool *bad)
     return number;
 }
 
+/* The order that the table was laid in: the one wanted, or bytewise where that agrees with it. */
+static int take_order(struct vv_table *t, vv_slice name)
+{
+    static const struct vv_order bytewise = {.name = NULL};
+    if (vv_slice_equal(name, vv_slice_str(vv_order_name(t->order))))
+        return VV_OK;
+    if (!t->order->extends_bytewise || !vv_slice_equal(name, vv_slice_str(VV_ORDER_BYTEWISE_NAME)))
+        return vv_fail(VV_INVALID, "%06" PRIu64 ".sst is in order '%.*s', not '%s'", t->number,
+                       (int)(name.size < 64 ? name.size : 64), (const char *)name.data,
+                       vv_order_name(t->order));
+    t->order = &bytewise;
+    return VV_OK;
+}
+
 /* One property into the facts. The order's name is compared, not kept. */
 static int take_property(struct vv_table *t, uint64_t tag, vv_slice bytes, bool *bad)
 {
     struct vv_table_facts *f = &t->facts;
-    vv_slice name = vv_slice_str(vv_order_name(t->order));
     switch (tag) {
-    case VV_PROPERTY_ORDER:
-        if (!vv_slice_equal(bytes, name))
-            return vv_fail(VV_INVALID, "%06" PRIu64 ".sst is in order '%.*s', not '%s'", t->number,
-                           (int)(bytes.size < 64 ? bytes.size : 64), (const char *)bytes.data,
-                           vv_order_name(t->order));
-        return VV_OK;
+    case VV_PROPERTY_ORDER: return take_order(t, bytes);
     case VV_PROPERTY_ENTRIES: f->entries = number_of(bytes, bad); return VV_OK;
     case VV_PROPERTY_TOMBSTONES: f->tombstones = number_of(bytes, bad); return VV_OK;
     case VV_PROPERTY_RAW_BYTES: f->raw_bytes = number_of(bytes, bad); return VV_OK;

@@ -77,6 +77,9 @@ def read_edit(body, what):
             content = None
         elif tag == 15:
             content = (inner.varint(), inner.varint())
+        elif tag == 16:
+            content = (inner.varint(), inner.bytes(inner.left()))
+            need(content[0] < 1 << 32 and len(content[1]) <= 4096, what, "has no such note")
         elif tag < 64:
             raise Unsupported(f"{what}: a field {tag}")
         else:
@@ -92,7 +95,7 @@ class State:
     def __init__(self):
         self.format, self.next_file, self.flushed, self.log = None, 0, 0, 0
         self.closed = (0, 0)
-        self.tables, self.values = {}, {}
+        self.tables, self.values, self.notes = {}, {}, {}
 
     def apply(self, fields):
         for tag, content in fields:
@@ -116,6 +119,10 @@ class State:
                 self.values[content["number"]] = content
             elif tag == 15:
                 self.closed = content
+            elif tag == 16:
+                self.notes[content[0]] = content[1]
+                if not content[1]:
+                    del self.notes[content[0]]
 
 
 def read_manifest(directory, number):

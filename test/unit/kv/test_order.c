@@ -41,7 +41,8 @@ TEST(zeroed_order_is_bytewise)
 TEST(a_users_order_is_asked_with_its_context)
 {
     int asked = 0;
-    struct vv_order backwards = {compare_backwards, &asked, "backwards"};
+    struct vv_order backwards = {
+        .compare = compare_backwards, .context = &asked, .name = "backwards"};
     CHECK(!vv_order_bytewise(&backwards));
     CHECK_EQ_STR(vv_order_name(&backwards), "backwards");
     CHECK(vv_order_cmp(&backwards, vv_slice_str("a"), vv_slice_str("b")) > 0);

@@ -43,9 +43,9 @@ static int caseless_compare(void *context, vv_slice a, vv_slice b)
     return (a.size > b.size) - (a.size < b.size);
 }
 
-static const struct vv_order bytewise = {NULL, NULL, NULL};
-static const struct vv_order reverse = {reverse_compare, NULL, "reverse"};
-static const struct vv_order caseless = {caseless_compare, NULL, "caseless"};
+static const struct vv_order bytewise = {.name = NULL};
+static const struct vv_order reverse = {.compare = reverse_compare, .name = "reverse"};
+static const struct vv_order caseless = {.compare = caseless_compare, .name = "caseless"};
 
 static void pair_init(struct pair *p, struct vv_order order)
 {

@@ -48,7 +48,7 @@ static int compare_backwards(void *context, vv_slice a, vv_slice b)
     return (a.size > b.size) - (a.size < b.size);
 }
 
-static const struct vv_order backwards = {compare_backwards, NULL, "backwards"};
+static const struct vv_order backwards = {.compare = compare_backwards, .name = "backwards"};
 
 static struct vv_order sorting_order;
 

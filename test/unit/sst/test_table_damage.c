@@ -295,7 +295,7 @@ TEST(a_table_of_another_name_does_not_open)
     o.size_bytes = 1000;
     CHECK_RC(vv_table_open(w.env, "/table", &o, &t), VV_CORRUPT);
     o.size_bytes = 0;
-    const struct vv_order named = {NULL, NULL, "another order"};
+    const struct vv_order named = {.name = "another order"};
     o.order = &named;
     CHECK_RC(vv_table_open(w.env, "/table", &o, &t), VV_INVALID);
     o.order = &bytewise;

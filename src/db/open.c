@@ -228,6 +228,9 @@ static int make_home(struct vv_env *env, const char *path, bool *made)
 static int judge(enum vv_lsm_found found, enum varve_mode mode, const char *path)
 {
     bool may_create = mode == VARVE_MODE_CREATE || mode == VARVE_MODE_EXCLUSIVE;
+    if (found == VV_LSM_FOUND_LEVELDB)
+        return vv_fail(VV_FOREIGN, "%s holds a store of LevelDB or RocksDB, not one of varve",
+                       path);
     if (found == VV_LSM_FOUND_FOREIGN)
         return fail_foreign(path);
     if (found == VV_LSM_FOUND_NOTHING && !may_create)

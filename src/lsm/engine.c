@@ -379,8 +379,14 @@ int vv_lsm_probe(struct vv_env *env, const char *path, enum vv_lsm_found *out)
         store = !store;
     }
     vv_buf_deinit(&names);
+    bool leveldb = false;
+    if (rc == VV_OK && store && foreign)
+        rc = vv_current_is_leveldb(env, path, &leveldb);
     if (rc < 0)
         return rc;
-    *out = store ? VV_LSM_FOUND_STORE : foreign ? VV_LSM_FOUND_FOREIGN : VV_LSM_FOUND_NOTHING;
+    *out = leveldb   ? VV_LSM_FOUND_LEVELDB
+           : store   ? VV_LSM_FOUND_STORE
+           : foreign ? VV_LSM_FOUND_FOREIGN
+                     : VV_LSM_FOUND_NOTHING;
     return VV_OK;
 }

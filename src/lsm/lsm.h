@@ -52,11 +52,12 @@ struct vv_lsm_options {
  * read them. Failures change nothing on disk. */
 VV_MUST int vv_lsm_open(const struct vv_lsm_options *options, struct vv_engine **out, vv_seq *seq);
 
-/* What a directory holds, by its names alone. */
+/* What a directory holds, by its names; where they are ambiguous, by CURRENT. */
 enum vv_lsm_found {
     VV_LSM_FOUND_NOTHING, /* no such directory, or empty (a lock file does not count) */
     VV_LSM_FOUND_STORE,
     VV_LSM_FOUND_FOREIGN, /* other things, and no store */
+    VV_LSM_FOUND_LEVELDB, /* a store of LevelDB or RocksDB, whose files have names like ours */
 };
 VV_MUST int vv_lsm_probe(struct vv_env *env, const char *path, enum vv_lsm_found *out);
 

@@ -46,21 +46,48 @@ bool vv_current_parse(vv_slice text, uint64_t *number)
     return vv_slice_equal(text, vv_slice_of(wanted, size));
 }
 
+/* The first bytes of a file; VV_NOTFOUND when there is none. */
+static int read_head(struct vv_env *env, const char *path, char head[CURRENT_SIZE_MAX], size_t *got)
+{
+    struct vv_file *file = NULL;
+    int rc = vv_env_open(env, path, VV_OPEN_READ, &file);
+    if (rc != VV_OK)
+        return rc;
+    rc = vv_file_read_at(file, 0, head, CURRENT_SIZE_MAX, got);
+    vv_file_close(file);
+    return rc < 0 ? rc : VV_OK;
+}
+
 /* VV_NOTFOUND when CURRENT is missing or damaged: both mean "look for yourself". */
 static int current_read(struct vv_env *env, const char *dir, uint64_t *number)
 {
     struct vv_path path = vv_path_of(dir, VV_NAME_CURRENT, 0);
-    struct vv_file *file = NULL;
     char text[CURRENT_SIZE_MAX];
     size_t got;
-    int rc = vv_env_open(env, path.text, VV_OPEN_READ, &file);
+    int rc = read_head(env, path.text, text, &got);
     if (rc != VV_OK)
         return rc;
-    rc = vv_file_read_at(file, 0, text, sizeof text, &got);
-    vv_file_close(file);
-    if (rc < 0)
-        return rc;
     return vv_current_parse(vv_slice_of(text, got), number) ? VV_OK : VV_NOTFOUND;
+}
+
+int vv_current_is_leveldb(struct vv_env *env, const char *dir, bool *out)
+{
+    struct vv_path path = vv_path_of(dir, VV_NAME_CURRENT, 0);
+    char text[CURRENT_SIZE_MAX];
+    uint64_t number;
+    size_t got;
+    *out = false;
+    int rc = read_head(env, path.text, text, &got);
+    if (rc != VV_OK || got == 0 || text[got - 1] != '\n')
+        return rc < 0 ? rc : VV_OK;
+    text[got - 1] = 0;
+    if (vv_name_parse(text, &number) != VV_NAME_MANIFEST)
+        return VV_OK;
+    path = vv_path_of(dir, VV_NAME_MANIFEST, number);
+    rc = read_head(env, path.text, text, &got);
+    *out = rc == VV_NOTFOUND ||
+           (rc == VV_OK && !vv_slice_starts(vv_slice_of(text, got), vv_slice_str("varvelog")));
+    return rc < 0 ? rc : VV_OK;
 }
 
 static int write_whole(struct vv_env *env, const char *path, vv_slice content)

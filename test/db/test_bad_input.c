@@ -129,6 +129,28 @@ TEST(a_directory_of_other_things_is_not_a_store)
     CHECK_EQ_U64(files_print(dir), before);
 }
 
+TEST(a_store_of_leveldb_or_rocksdb_is_not_ours)
+{
+    static const char *const tables[] = {"000005.ldb", "000005.sst"};
+
+    for (size_t i = 0; i < 2; i++) {
+        const char *dir = path_of(test_tmpdir(), tables[i]);
+        uint64_t before;
+        CHECK(mkdir(dir, 0777) == 0);
+        file_write(path_of(dir, "CURRENT"), "MANIFEST-000004\n", 16);
+        file_write(path_of(dir, "MANIFEST-000004"), "\x56\xf9\xb8\xf8\x1c\0\1\1\x1aleveldb", 16);
+        file_write(path_of(dir, tables[i]), "data", 4);
+        file_write(path_of(dir, "000003.log"), "data", 4);
+        file_write(path_of(dir, "LOCK"), "", 0);
+        before = files_print(dir);
+        expect_refused(dir, NULL, VARVE_FOREIGN, "LevelDB");
+        CHECK_RC(varve_destroy(dir), VARVE_FOREIGN);
+        CHECK_RC(varve_check(dir, NULL, NULL, NULL), VARVE_FOREIGN);
+        CHECK_RC(varve_repair(dir, NULL, NULL, NULL), VARVE_FOREIGN);
+        CHECK_EQ_U64(files_print(dir), before);
+    }
+}
+
 TEST(a_device_is_not_a_store)
 {
     expect_refused("/dev/null", NULL, VARVE_FOREIGN, "/dev/null");

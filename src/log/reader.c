@@ -346,11 +346,13 @@ static int is_ours(struct vv_log_reader *r, bool *out)
     if (!formed || !vv_record_head_fits(&head, r->head.kind))
         return VV_OK;
     uint64_t extent = vv_record_head_extent(&head);
+    bool whole;
+    if ((rc = vv_log_window_has(&r->window, r->at, extent, &whole)) < 0 || !whole)
+        return rc;
     if ((rc = vv_log_window_at(&r->window, r->at, extent, &raw)) < 0)
         return rc;
-    if (raw.size < extent)
-        return VV_OK;
-    *out = vv_record_verify_as(&head, raw.data, r->seq_floor, r->head.salt, r->at);
+    *out = raw.size >= extent &&
+           vv_record_verify_as(&head, raw.data, r->seq_floor, r->head.salt, r->at);
     return VV_OK;
 }
 

@@ -1,5 +1,7 @@
 #include "base/arena.h"
 
+#include "base/error.h"
+
 enum { CHUNK_BYTES_FIRST = 16 << 10, CHUNK_BYTES_MAX = 1 << 20, CHUNK_HEAD = 64 };
 
 /* Sits in the first CHUNK_HEAD bytes of its own pages. */
@@ -41,8 +43,10 @@ static struct vv_arena_chunk *chunk_new(struct vv_arena *arena, size_t size_byte
 /* A piece too large to share a chunk gets its own, and the current chunk stays in use. */
 static void *alloc_alone(struct vv_arena *arena, size_t size_bytes)
 {
-    if (size_bytes > SIZE_MAX - CHUNK_HEAD - 4096)
+    if (size_bytes > SIZE_MAX - CHUNK_HEAD - 4096) {
+        (void)vv_fail(VV_NOMEM, "cannot allocate %zu bytes", size_bytes);
         return NULL;
+    }
     size_t whole = (size_bytes + CHUNK_HEAD + 4095) & ~(size_t)4095;
     struct vv_arena_chunk *chunk = chunk_new(arena, whole);
     return chunk == NULL ? NULL : (uint8_t *)chunk + CHUNK_HEAD;

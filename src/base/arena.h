@@ -23,7 +23,8 @@ struct vv_arena {
 void vv_arena_init(struct vv_arena *arena, struct vv_account *account, enum vv_owner owner);
 void vv_arena_deinit(struct vv_arena *arena);
 
-/* Memory aligned to `align`, a power of two of at most 64; NULL when memory is out. */
+/* Memory aligned to `align`, a power of two of at most 64; NULL, with a story, when memory is
+ * out. */
 VV_MUST void *vv_arena_alloc(struct vv_arena *arena, size_t size_bytes, size_t align);
 
 static inline size_t vv_arena_used(const struct vv_arena *arena)

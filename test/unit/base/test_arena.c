@@ -2,6 +2,7 @@
  * Pieces of an arena are aligned, do not overlap, are charged, and go all at once.
  */
 #include "base/arena.h"
+#include "base/error.h"
 #include "base/rng.h"
 #include "harness/test.h"
 
@@ -68,7 +69,9 @@ TEST(memory_that_runs_out_leaves_the_arena_usable)
     CHECK(small != NULL);
     vv_alloc_fail_at(1);
     CHECK(vv_arena_alloc(&arena, 1 << 20, 8) == NULL);
+    (void)vv_fail(VV_IO, "something else");
     CHECK(vv_arena_alloc(&arena, SIZE_MAX - 10, 8) == NULL);
+    CHECK(strstr(vv_error_story(), "allocate") != NULL);
     CHECK(vv_arena_alloc(&arena, 10, 8) == small + 16);
     vv_arena_deinit(&arena);
     CHECK_EQ_INT(vv_account_total(&account), 0);

@@ -9,8 +9,9 @@
  * written by many at once, as long as the ranges being written do not overlap.
  *
  * Errors: VV_IO with the operation, the path and the system's words; VV_FULL for no space, quota or
- * file size limit; VV_PERMISSION; VV_LIMIT for no descriptors; VV_NOMEM. An interrupted call is
- * continued inside. VV_NOTFOUND is an outcome of the functions that say so, and of no other.
+ * file size limit (in a program that survives SIGXFSZ); VV_PERMISSION; VV_LIMIT for no descriptors;
+ * VV_NOMEM. An interrupted call is continued inside. VV_NOTFOUND is an outcome of the functions that
+ * say so, and of no other.
  */
 #ifndef VV_ENV_ENV_H
 #define VV_ENV_ENV_H
@@ -127,8 +128,8 @@ void vv_file_forget(struct vv_file *file, uint64_t offset, uint64_t size_bytes);
 
 /* Maps the first `size_bytes` bytes, at least one, for reading; only for files that never change or
  * shrink again. A file that ends before that is VV_CORRUPT. The mapping outlives neither the file
- * handle nor vv_file_unmap. VV_UNSUPPORTED where a world or file system cannot; callers then read
- * instead. */
+ * handle nor vv_file_unmap. Touching a page that the device cannot deliver ends the process (SIGBUS).
+ * VV_UNSUPPORTED where a world or file system cannot; callers then read instead. */
 VV_MUST int vv_file_map(struct vv_file *file, size_t size_bytes, const uint8_t **out);
 void vv_file_unmap(struct vv_file *file, const uint8_t *map, size_t size_bytes);
 

@@ -277,6 +277,26 @@ VARVE_API void varve_batch_clear(varve_batch *batch);
 VARVE_API size_t varve_batch_count(const varve_batch *batch); /* changes in it */
 VARVE_API size_t varve_batch_bytes(const varve_batch *batch); /* of its keys and values, encoded */
 
+/* Appends the changes of `more`, which stays as it is and may be `batch` itself. Costs a copy.
+ * Errors: VARVE_TOOBIG, VARVE_NOMEM; `batch` is then as it was. */
+VARVE_API int varve_batch_append(varve_batch *batch, const varve_batch *more);
+
+enum varve_change_kind { VARVE_CHANGE_PUT = 1, VARVE_CHANGE_DELETE = 2 };
+
+/* One change; its bytes are where they lie. Later releases know more kinds. */
+typedef struct varve_change {
+    enum varve_change_kind kind;
+    varve_slice key;
+    varve_slice value; /* empty for a deletion */
+} varve_change;
+
+typedef int varve_change_visit(void *context, const varve_change *change);
+
+/* Calls `visit` for each change of the batch in order, and stops at the first that returns other
+ * than zero, which is then the result. What it is shown is valid until it returns; it must not
+ * change the batch. */
+VARVE_API int varve_batch_each(const varve_batch *batch, varve_change_visit *visit, void *context);
+
 typedef struct varve_write_options {
     size_t size;                      /* sizeof(varve_write_options) */
     enum varve_durability durability; /* at least this; the store's own level if that is more */

@@ -61,6 +61,46 @@ int varve_batch_delete(varve_batch *batch, varve_slice key)
     return VV_OK;
 }
 
+int varve_batch_append(varve_batch *batch, const varve_batch *more)
+{
+    if (batch == NULL || more == NULL)
+        return vv_fail(VV_INVALID, "no batch was given");
+    if (more->user_bytes > VARVE_BATCH_SIZE_MAX - batch->user_bytes)
+        return vv_fail(VV_TOOBIG, "a batch cannot hold more than %zu bytes", VARVE_BATCH_SIZE_MAX);
+    int rc = vv_batch_append(&batch->ops, &more->ops);
+    if (rc < 0)
+        return rc;
+    batch->user_bytes += more->user_bytes;
+    if (more->value_largest > batch->value_largest)
+        batch->value_largest = more->value_largest;
+    batch->puts += more->puts;
+    batch->deletes += more->deletes;
+    return VV_OK;
+}
+
+/* The kinds are those that the functions above make. */
+static varve_change change_of(const struct vv_entry *op)
+{
+    enum varve_change_kind kind =
+        op->kind == VV_KIND_DELETE ? VARVE_CHANGE_DELETE : VARVE_CHANGE_PUT;
+    return (varve_change){kind, vv_slice_to(op->key), vv_slice_to(op->value)};
+}
+
+int varve_batch_each(const varve_batch *batch, varve_change_visit *visit, void *context)
+{
+    if (batch == NULL || visit == NULL)
+        return vv_fail(VV_INVALID, "no batch was given, or nobody to show it to");
+    struct vv_reader r = vv_reader_of(vv_buf_slice(&batch->ops.ops));
+    struct vv_entry op;
+    int rc;
+    while ((rc = vv_batch_next(&r, &op)) == VV_OK) {
+        varve_change change = change_of(&op);
+        if ((rc = visit(context, &change)) != 0)
+            return rc;
+    }
+    return rc < 0 ? rc : VV_OK;
+}
+
 void varve_batch_clear(varve_batch *batch)
 {
     if (batch == NULL)

@@ -67,6 +67,21 @@ int vv_batch_put_ref(struct vv_batch *b, vv_slice key, const uint8_t ref[VV_REF_
     return add(b, VV_KIND_REF, key, vv_slice_of(ref, VV_REF_SIZE));
 }
 
+int vv_batch_append(struct vv_batch *b, const struct vv_batch *more)
+{
+    size_t size = more->ops.size;
+    if (more->count > UINT32_MAX - b->count)
+        return vv_fail(VV_TOOBIG, "a batch cannot hold more than %u changes", UINT32_MAX);
+    int rc = vv_buf_reserve(&b->ops, size);
+    if (rc < 0)
+        return rc;
+    if (size > 0)
+        memcpy(b->ops.data + b->ops.size, more->ops.data, size);
+    b->ops.size += size;
+    b->count += more->count;
+    return VV_OK;
+}
+
 static bool well_formed(const struct vv_reader *r, const struct vv_entry *op)
 {
     if (r->bad)

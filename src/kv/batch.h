@@ -33,6 +33,9 @@ VV_MUST int vv_batch_put(struct vv_batch *b, vv_slice key, vv_slice value);
 VV_MUST int vv_batch_delete(struct vv_batch *b, vv_slice key);
 VV_MUST int vv_batch_put_ref(struct vv_batch *b, vv_slice key, const uint8_t ref[VV_REF_SIZE]);
 
+/* Appends all operations of `more`, which may be `b` itself. Fails as the above. */
+VV_MUST int vv_batch_append(struct vv_batch *b, const struct vv_batch *more);
+
 /* Reads the next operation into `out` (its `seq` is left alone; the slices point into the batch).
  * VV_OK, VV_END after the last, VV_CORRUPT for bytes that are no operation. VV_UNSUPPORTED for a
  * kind that is not known: batches are read behind a checksum, so a newer version wrote it. */

@@ -236,26 +236,35 @@ static uint64_t commit_issue(struct rig *r, const struct oracle_change *changes,
     return commit;
 }
 
+static int batch_fill(varve_batch *batch, const struct oracle_change *changes, size_t count)
+{
+    int rc = VARVE_OK;
+
+    for (size_t i = 0; rc == VARVE_OK && i < count; i++) {
+        const struct oracle_change *c = &changes[i];
+        rc = c->gone ? varve_batch_delete(batch, sample_public(c->key))
+                     : varve_batch_put(batch, sample_public(c->key), sample_public(c->value));
+    }
+    return rc;
+}
+
+/* In two halves, of which the second is appended to the first. */
 static int batch_write(struct rig *r, const struct oracle_change *changes, size_t count,
                        enum varve_durability level)
 {
     varve_write_options options = VARVE_WRITE_OPTIONS_INIT;
-    varve_batch *batch = NULL;
+    varve_batch *batch = NULL, *more = NULL;
+    size_t half = count - count / 2;
     int rc;
 
     options.durability = level;
-    if ((rc = varve_batch_new(&batch)) < 0)
-        goto out;
-    for (size_t i = 0; i < count; i++) {
-        const struct oracle_change *c = &changes[i];
-        rc = c->gone ? varve_batch_delete(batch, sample_public(c->key))
-                     : varve_batch_put(batch, sample_public(c->key), sample_public(c->value));
-        if (rc < 0)
-            goto out;
-    }
-    rc = varve_write(r->db, batch, &options);
-out:
+    if ((rc = varve_batch_new(&batch)) == VARVE_OK && (rc = varve_batch_new(&more)) == VARVE_OK &&
+        (rc = batch_fill(batch, changes, half)) == VARVE_OK &&
+        (rc = batch_fill(more, changes + half, count - half)) == VARVE_OK &&
+        (rc = varve_batch_append(batch, more)) == VARVE_OK)
+        rc = varve_write(r->db, batch, &options);
     varve_batch_free(batch);
+    varve_batch_free(more);
     return rc;
 }
 

@@ -182,6 +182,78 @@ TEST(a_batch_happens_in_order_and_can_be_used_again)
     CHECK_OK(varve_close(db));
 }
 
+/* Writes "+key=value" and "-key" until it is told to stop. */
+struct told {
+    char text[64];
+    int stop_at;
+};
+
+static int tell(void *context, const varve_change *change)
+{
+    struct told *told = context;
+    size_t size = strlen(told->text);
+    bool put = change->kind == VARVE_CHANGE_PUT;
+    if (told->stop_at > 0 && --told->stop_at == 0)
+        return 7;
+    (void)snprintf(told->text + size, sizeof told->text - size, "%c%.*s%s%.*s", put ? '+' : '-',
+                   (int)change->key.size, (const char *)change->key.data, put ? "=" : "",
+                   (int)change->value.size, (const char *)change->value.data);
+    return 0;
+}
+
+TEST(a_batch_tells_its_changes_in_order_and_takes_those_of_another)
+{
+    struct fake_controls controls = {0};
+    varve *db = fake_store(&controls, "");
+    varve_batch *batch, *more;
+    struct told told = {"", 0};
+    CHECK_OK(varve_batch_new(&batch));
+    CHECK_OK(varve_batch_new(&more));
+    CHECK_OK(varve_batch_each(batch, tell, &told));
+    CHECK_EQ_STR(told.text, "");
+    CHECK_OK(varve_batch_put(batch, str("a"), str("1")));
+    CHECK_OK(varve_batch_delete(more, str("a")));
+    CHECK_OK(varve_batch_put(more, str("b"), str("")));
+    CHECK_OK(varve_batch_append(batch, more));
+    CHECK_EQ_INT(varve_batch_count(more), 2);
+    CHECK_OK(varve_batch_each(batch, tell, &told));
+    CHECK_EQ_STR(told.text, "+a=1-a+b=");
+    told = (struct told){"", 2};
+    CHECK_EQ_INT(varve_batch_each(batch, tell, &told), 7);
+    CHECK_EQ_STR(told.text, "+a=1");
+    CHECK_OK(varve_batch_append(batch, batch));
+    CHECK_OK(varve_write(db, batch, NULL));
+    CHECK_EQ_U64(vv_db_seq(db), 6);
+    CHECK_EQ_U64(stat_of(db, "puts"), 4);
+    CHECK_EQ_U64(stat_of(db, "deletes"), 2);
+    CHECK_RC(varve_exists(db, str("a")), VARVE_NOTFOUND);
+    CHECK_OK(varve_exists(db, str("b")));
+    CHECK_RC(varve_batch_append(batch, NULL), VARVE_INVALID);
+    CHECK_RC(varve_batch_append(NULL, batch), VARVE_INVALID);
+    CHECK_RC(varve_batch_each(NULL, tell, &told), VARVE_INVALID);
+    CHECK_RC(varve_batch_each(batch, NULL, NULL), VARVE_INVALID);
+    varve_batch_free(batch);
+    varve_batch_free(more);
+    CHECK_OK(varve_close(db));
+}
+
+TEST(an_appended_large_value_is_stowed_as_any_other)
+{
+    static uint8_t large[8192];
+    struct fake_controls controls = {0};
+    varve *db = fake_store(&controls, "");
+    varve_batch *batch, *more;
+    CHECK_OK(varve_batch_new(&batch));
+    CHECK_OK(varve_batch_new(&more));
+    CHECK_OK(varve_batch_put(more, str("k"), varve_bytes(large, sizeof large)));
+    CHECK_OK(varve_batch_append(batch, more));
+    CHECK_OK(varve_write(db, batch, NULL));
+    CHECK_EQ_INT(atomic_load(&controls.seen.stows), 1);
+    varve_batch_free(batch);
+    varve_batch_free(more);
+    CHECK_OK(varve_close(db));
+}
+
 TEST(many_keys_are_looked_up_at_one_moment)
 {
     enum { COUNT = 100 };

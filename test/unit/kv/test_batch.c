@@ -115,10 +115,39 @@ TEST(memory_that_runs_out_leaves_the_batch_as_it_was)
     size_t size = b.ops.size;
     vv_alloc_fail_at(1);
     CHECK_RC(vv_batch_put(&b, vv_slice_str("k"), vv_slice_of(value, sizeof value)), VV_NOMEM);
+    struct vv_batch more = {0};
+    CHECK_OK(vv_batch_put(&more, vv_slice_str("k"), vv_slice_of(value, sizeof value)));
+    vv_alloc_fail_at(1);
+    CHECK_RC(vv_batch_append(&b, &more), VV_NOMEM);
     CHECK_EQ_INT(b.count, 1);
     CHECK_EQ_INT(b.ops.size, size);
     CHECK_OK(vv_batch_verify(vv_buf_slice(&b.ops), 1));
     vv_batch_deinit(&b);
+    vv_batch_deinit(&more);
+}
+
+TEST(an_appended_batch_follows_what_was_there)
+{
+    struct vv_batch b = {0};
+    struct vv_batch more = {0};
+    CHECK_OK(vv_batch_append(&b, &more));
+    CHECK_EQ_INT(b.count, 0);
+    CHECK_OK(vv_batch_put(&b, vv_slice_str("k"), vv_slice_str("v")));
+    CHECK_OK(vv_batch_delete(&more, vv_slice_str("k")));
+    CHECK_OK(vv_batch_append(&b, &more));
+    CHECK_OK(vv_batch_append(&b, &b));
+    CHECK_EQ_INT(b.count, 4);
+    struct vv_reader r = vv_reader_of(vv_buf_slice(&b.ops));
+    for (int i = 0; i < 2; i++) {
+        check_next(&r, VV_KIND_PUT, vv_slice_str("k"), vv_slice_str("v"));
+        check_next(&r, VV_KIND_DELETE, vv_slice_str("k"), VV_SLICE_EMPTY);
+    }
+    check_end(&r);
+    more.count = UINT32_MAX;
+    CHECK_RC(vv_batch_append(&b, &more), VV_TOOBIG);
+    CHECK_OK(vv_batch_verify(vv_buf_slice(&b.ops), 4));
+    vv_batch_deinit(&b);
+    vv_batch_deinit(&more);
 }
 
 TEST(bytes_that_are_no_operation_are_refused)

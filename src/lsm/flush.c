@@ -2,10 +2,10 @@
  * Flush: frozen memtables become tables of level 0, and values that are large enough move into a
  * value file on the way.
  */
-#include "lsm/drop.h"
 #include "lsm/job.h"
 #include "lsm/merge.h"
 #include "lsm/output.h"
+#include "lsm/sift.h"
 
 struct flush_job {
     struct vv_job job;
@@ -13,9 +13,8 @@ struct flush_job {
     size_t memtable_count;
     uint64_t log_number; /* logs below are done with afterwards */
     vv_seq last_seq;
-    struct vv_iter *source;
     struct vv_buf snapshots;
-    struct vv_drop drop;
+    struct vv_sift sift;
     struct vv_version *version; /* holds the split keys */
     struct vv_buf splits;
     struct vv_output output;
@@ -42,7 +41,7 @@ static void note_memtables(struct flush_job *f)
     vv_mutex_unlock(&lsm->write_mu);
 }
 
-static int open_source(struct flush_job *f)
+static int open_source(struct flush_job *f, struct vv_iter **out)
 {
     struct vv_iter *sources[VV_FROZEN_MAX];
     size_t count = 0;
@@ -52,7 +51,7 @@ static int open_source(struct flush_job *f)
             count++;
     }
     if (rc == VV_OK)
-        return vv_merge_iter(f->job.lsm->options.order, sources, count, &f->source);
+        return vv_merge_iter(vv_lsm_order(f->job.lsm), sources, count, out);
     while (count > 0)
         vv_iter_close(sources[--count]);
     return rc;
@@ -66,8 +65,6 @@ static int start(struct flush_job *f)
     f->started = true;
     if ((rc = host->snapshots(host->context, &f->snapshots)) < 0)
         return rc;
-    f->drop.snapshots = (const vv_seq *)(const void *)f->snapshots.data;
-    f->drop.snapshot_count = f->snapshots.size / sizeof(vv_seq);
     f->version = vv_lsm_version(lsm);
     if ((rc = vv_pick_flush_splits(f->version, &lsm->shape, &f->splits)) < 0)
         return rc;
@@ -76,9 +73,15 @@ static int start(struct flush_job *f)
                                         .splits = (const vv_slice *)(const void *)f->splits.data,
                                         .split_count = f->splits.size / sizeof(vv_slice)};
     vv_output_init(&f->output, lsm, &options);
-    if ((rc = open_source(f)) < 0)
+    struct vv_iter *source;
+    if ((rc = open_source(f, &source)) < 0)
         return rc;
-    return vv_iter_first(f->source);
+    vv_sift_init(&f->sift, source,
+                 &(struct vv_sift_options){
+                     .snapshots = (const vv_seq *)(const void *)f->snapshots.data,
+                     .snapshot_count = f->snapshots.size / sizeof(vv_seq),
+                 });
+    return VV_OK;
 }
 
 /* Writes the value to the job's value file and turns the entry into a reference. */
@@ -107,9 +110,7 @@ static int write_entry(struct flush_job *f, struct vv_entry entry)
     uint8_t raw[VV_REF_SIZE];
     struct vv_ref ref;
     uint64_t value_bytes = entry.value.size;
-    int rc = vv_drop_judge(&f->drop, &entry);
-    if (rc < 0 || rc == VV_DROP)
-        return rc < 0 ? rc : VV_OK;
+    int rc;
     if (entry.kind == VV_KIND_REF && vv_ref_decode(entry.value, &ref))
         value_bytes = ref.size_bytes;
     else if (entry.kind == VV_KIND_PUT && value_bytes >= f->job.lsm->options.value_log_min &&
@@ -198,17 +199,18 @@ static int flush_step(struct vv_job *job, bool *done)
     if (!f->started)
         f->began_us = vv_env_now_us(lsm->options.env);
     int rc = f->started ? VV_OK : start(f);
-    uint64_t before = f->started && f->source != NULL ? written(f) : 0;
+    uint64_t before = rc == VV_OK ? written(f) : 0;
     uint64_t tables_before = vv_output_size(&f->output);
-    vv_assert(rc < 0 || f->source != NULL);
-    while (rc == VV_OK && f->source->valid &&
-           written(f) - before < lsm->options.tuning.step_bytes) {
-        if ((rc = write_entry(f, f->source->at)) == VV_OK)
-            rc = vv_iter_next(f->source);
+    while (rc == VV_OK && written(f) - before < lsm->options.tuning.step_bytes) {
+        struct vv_entry entry;
+        if ((rc = vv_sift_next(&f->sift, &entry)) == VV_OK)
+            rc = write_entry(f, entry);
+        else if (rc == VV_NOTFOUND)
+            rc = VV_OK;
     }
     if (rc < 0)
         return rc;
-    *done = !f->source->valid;
+    *done = rc == VV_END;
     if (*done && (rc = install(f)) < 0)
         return rc;
     vv_count(&lsm->counters.flush_bytes_written, vv_output_size(&f->output) - tables_before);
@@ -222,7 +224,6 @@ static void flush_free(struct vv_job *job)
 {
     struct flush_job *f = (struct flush_job *)job;
     struct vv_lsm *lsm = job->lsm;
-    vv_iter_close(f->source);
     vv_output_deinit(&f->output, f->installed ? VV_OUTPUT_KEEP : VV_OUTPUT_DISCARD);
     vv_value_writer_close(f->values);
     if (f->value_number > 0 && !f->installed) {
@@ -230,7 +231,7 @@ static void flush_free(struct vv_job *job)
         int rc = vv_env_remove(lsm->options.env, path.text);
         (void)rc; /* an orphan, which the next open removes */
     }
-    vv_drop_deinit(&f->drop);
+    vv_sift_deinit(&f->sift);
     vv_buf_deinit(&f->snapshots);
     vv_buf_deinit(&f->splits);
     vv_version_unref(f->version);

@@ -2,10 +2,10 @@
  * Compaction: the tables of a plan are merged into the level below, what nobody can see any more is
  * dropped, and the result replaces them in one edit.
  */
-#include "lsm/drop.h"
 #include "lsm/job.h"
 #include "lsm/merge.h"
 #include "lsm/output.h"
+#include "lsm/sift.h"
 
 #include <inttypes.h>
 
@@ -13,11 +13,9 @@ struct merge_job {
     struct vv_job job;
     struct vv_plan plan;
     struct vv_version *version; /* holds the inputs */
-    struct vv_iter *source;
     struct vv_buf snapshots;
-    struct vv_drop drop;
+    struct vv_sift sift;
     struct vv_output output;
-    uint64_t entries_in;
     bool started;
     bool installed;
     bool damaged; /* an input does not read: it stays claimed, so that no job tries it again */
@@ -35,14 +33,14 @@ static int add_source(struct vv_lsm *lsm, struct vv_table_meta **tables, size_t 
                       struct vv_iter **sources, size_t *source_count)
 {
     struct vv_run run = {.tables = tables, .count = count};
-    int rc = vv_run_iter(lsm->options.order, &run, VV_TABLE_READ_SCAN, &sources[*source_count]);
+    int rc = vv_run_iter(vv_lsm_order(lsm), &run, VV_TABLE_READ_SCAN, &sources[*source_count]);
     if (rc == VV_OK)
         *source_count += 1;
     return rc;
 }
 
 /* Tables of level 0 overlap, so each is a source of its own; the others form one run a level. */
-static int open_source(struct merge_job *m)
+static int open_source(struct merge_job *m, struct vv_iter **out)
 {
     struct vv_lsm *lsm = m->job.lsm;
     const struct vv_plan *plan = &m->plan;
@@ -58,7 +56,7 @@ static int open_source(struct merge_job *m)
     if (rc == VV_OK && plan->input_count[1] > 0)
         rc = add_source(lsm, plan->inputs[1], plan->input_count[1], sources, &count);
     if (rc == VV_OK) {
-        rc = vv_merge_iter(lsm->options.order, sources, count, &m->source);
+        rc = vv_merge_iter(vv_lsm_order(lsm), sources, count, out);
     } else {
         while (count > 0)
             vv_iter_close(sources[--count]);
@@ -88,30 +86,28 @@ static int start(struct merge_job *m)
     m->started = true;
     if ((rc = host->snapshots(host->context, &m->snapshots)) < 0)
         return rc;
-    m->drop.snapshots = (const vv_seq *)(const void *)m->snapshots.data;
-    m->drop.snapshot_count = m->snapshots.size / sizeof(vv_seq);
-    m->drop.last = m->plan.last;
     struct vv_output_options options = {
         .level = m->plan.to,
         .last = m->plan.to >= vv_version_last_level(m->version),
         .table_bytes = table_bytes_for(lsm, m),
     };
     vv_output_init(&m->output, lsm, &options);
-    if ((rc = open_source(m)) == VV_OK)
-        rc = vv_iter_first(m->source);
-    m->damaged = unreadable(rc);
-    return rc;
+    struct vv_iter *source;
+    if ((rc = open_source(m, &source)) < 0)
+        return rc;
+    vv_sift_init(&m->sift, source,
+                 &(struct vv_sift_options){
+                     .snapshots = (const vv_seq *)(const void *)m->snapshots.data,
+                     .snapshot_count = m->snapshots.size / sizeof(vv_seq),
+                     .last = m->plan.last,
+                 });
+    return VV_OK;
 }
 
 static int write_entry(struct merge_job *m, struct vv_entry entry)
 {
     struct vv_ref ref;
     uint64_t value_bytes = entry.value.size;
-    int rc = vv_drop_judge(&m->drop, &entry);
-    if (rc < 0 || rc == VV_DROP)
-        return rc < 0 ? rc : VV_OK;
-    if (rc == VV_KEEP_SETTLED)
-        entry.seq = 0;
     if (entry.kind == VV_KIND_REF && vv_ref_decode(entry.value, &ref))
         value_bytes = ref.size_bytes;
     return vv_output_add(&m->output, &entry, value_bytes);
@@ -125,10 +121,10 @@ static int check_count(const struct merge_job *m)
         for (size_t i = 0; i < m->plan.input_count[side]; i++)
             wanted += m->plan.inputs[side][i]->facts.entries;
     }
-    if (m->entries_in == wanted)
+    if (m->sift.entries_in == wanted)
         return VV_OK;
     return vv_fail(VV_CORRUPT, "a merge read %" PRIu64 " entries from tables that have %" PRIu64,
-                   m->entries_in, wanted);
+                   m->sift.entries_in, wanted);
 }
 
 static int collect_removes(const struct merge_job *m, struct vv_edit *edit)
@@ -198,21 +194,22 @@ static int move_tables(struct merge_job *m)
     return rc;
 }
 
+/* VV_END when the inputs are used up. */
 static int merge_some(struct merge_job *m)
 {
     struct vv_lsm *lsm = m->job.lsm;
     uint64_t before = vv_output_size(&m->output);
-    uint64_t read = 0;
+    uint64_t read_before = m->sift.bytes_in;
     int rc = VV_OK;
-    while (rc == VV_OK && m->source->valid &&
-           vv_output_size(&m->output) - before < lsm->options.tuning.step_bytes &&
-           read < lsm->options.tuning.step_bytes * 2) {
-        read += m->source->at.key.size + m->source->at.value.size;
-        m->entries_in++;
-        if ((rc = write_entry(m, m->source->at)) == VV_OK)
-            rc = vv_iter_next(m->source);
+    while (rc == VV_OK && vv_output_size(&m->output) - before < lsm->options.tuning.step_bytes &&
+           m->sift.bytes_in - read_before < lsm->options.tuning.step_bytes * 2) {
+        struct vv_entry entry;
+        if ((rc = vv_sift_next(&m->sift, &entry)) == VV_OK)
+            rc = write_entry(m, entry);
+        else if (rc == VV_NOTFOUND)
+            rc = VV_OK;
     }
-    vv_count(&lsm->counters.compaction_bytes_read, read);
+    vv_count(&lsm->counters.compaction_bytes_read, m->sift.bytes_in - read_before);
     vv_count(&lsm->counters.compaction_bytes_written, vv_output_size(&m->output) - before);
     return rc;
 }
@@ -229,14 +226,12 @@ static int merge_step(struct vv_job *job, bool *done)
     }
     uint64_t began_us = vv_env_now_us(lsm->options.env);
     uint64_t before = m->started ? vv_output_size(&m->output) : 0;
-    if (!m->started && (rc = start(m)) < 0)
-        return rc;
-    if ((rc = merge_some(m)) < 0) {
+    if ((!m->started && (rc = start(m)) < 0) || (rc = merge_some(m)) < 0) {
         m->damaged = unreadable(rc);
         return rc;
     }
     uint64_t bytes = vv_output_size(&m->output) - before;
-    *done = !m->source->valid;
+    *done = rc == VV_END;
     if (*done && (rc = install(m)) < 0) {
         m->damaged = unreadable(rc);
         return rc;
@@ -254,9 +249,8 @@ static void merge_free(struct vv_job *job)
         set_claims_locked(&m->plan, 0);
         vv_mutex_unlock(&job->lsm->mu);
     }
-    vv_iter_close(m->source);
     vv_output_deinit(&m->output, m->installed ? VV_OUTPUT_KEEP : VV_OUTPUT_DISCARD);
-    vv_drop_deinit(&m->drop);
+    vv_sift_deinit(&m->sift);
     vv_buf_deinit(&m->snapshots);
     vv_plan_deinit(&m->plan);
     vv_version_unref(m->version);

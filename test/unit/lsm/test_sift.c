@@ -2,10 +2,12 @@
  * What merges drop: exhaustively over small histories and sets of snapshots, no reader can tell the
  * difference, and nothing is kept that nobody can see.
  */
+#include "base/alloc.h"
+#include "base/error.h"
 #include "harness/test.h"
 
 #include "kv/entry.h"
-#include "lsm/drop.h"
+#include "lsm/sift.h"
 
 enum { HISTORY_MAX = 5, KINDS = 3, ABSENT = 3 };
 
@@ -47,27 +49,79 @@ static vv_seq see_kept(const struct kept *kept, vv_seq at)
     return 0;
 }
 
+/* A source over an array. */
+struct array_iter {
+    struct vv_iter base;
+    const struct vv_entry *entries;
+    size_t count, at;
+};
+
+static int array_show(struct array_iter *it, size_t at)
+{
+    it->at = at;
+    it->base.valid = at < it->count;
+    if (it->base.valid)
+        it->base.at = it->entries[at];
+    return VV_OK;
+}
+
+static int array_first(struct vv_iter *base)
+{
+    return array_show((struct array_iter *)base, 0);
+}
+
+static int array_next(struct vv_iter *base)
+{
+    struct array_iter *it = (struct array_iter *)base;
+    return array_show(it, it->at + 1);
+}
+
+static void array_close(struct vv_iter *base)
+{
+    vv_free(base);
+}
+
+static const struct vv_iter_ops array_ops = {
+    .first = array_first, .next = array_next, .close = array_close};
+
+/* Sifts the entries, which are in internal order; what survives goes into `out`, its key and value
+ * still where they were. */
+static size_t sift(const struct vv_sift_options *options, const struct vv_entry *entries,
+                   size_t count, struct vv_entry *out)
+{
+    struct array_iter *it = vv_alloc_zero(sizeof *it);
+    struct vv_sift s;
+    size_t kept = 0;
+    int rc;
+    CHECK(it != NULL);
+    *it = (struct array_iter){.base.ops = &array_ops, .entries = entries, .count = count};
+    vv_sift_init(&s, &it->base, options);
+    while ((rc = vv_sift_next(&s, &out[kept])) != VV_END) {
+        CHECK(rc == VV_OK || rc == VV_NOTFOUND);
+        kept += rc == VV_OK ? 1 : 0;
+    }
+    CHECK_EQ_U64(s.entries_in, count);
+    vv_sift_deinit(&s);
+    return kept;
+}
+
 static struct kept merge(const struct history *h, const struct snapshots *s, bool last)
 {
     static const uint8_t names[HISTORY_MAX + 1] = {0, 1, 2, 3, 4, 5};
-    struct vv_drop drop = {.snapshots = s->at, .snapshot_count = s->count, .last = last};
+    struct vv_sift_options options = {.snapshots = s->at, .snapshot_count = s->count, .last = last};
+    struct vv_entry entries[HISTORY_MAX];
     struct kept kept = {.count = 0};
+    size_t count = 0;
     for (vv_seq seq = h->count; seq > 0; seq--) {
-        if (!h->there[seq])
-            continue;
-        struct vv_entry entry = {.key = vv_slice_str("key"),
-                                 .value = vv_slice_of(&names[seq], 1),
-                                 .seq = seq,
-                                 .kind = h->kinds[seq]};
-        int rc = vv_drop_judge(&drop, &entry);
-        CHECK(rc == VV_KEEP || rc == VV_KEEP_SETTLED || rc == VV_DROP);
-        CHECK(last || rc != VV_KEEP_SETTLED);
-        if (rc == VV_KEEP_SETTLED)
-            entry.seq = 0;
-        if (rc != VV_DROP)
-            kept.entries[kept.count++] = entry;
+        if (h->there[seq])
+            entries[count++] = (struct vv_entry){.key = vv_slice_str("key"),
+                                                 .value = vv_slice_of(&names[seq], 1),
+                                                 .seq = seq,
+                                                 .kind = h->kinds[seq]};
     }
-    vv_drop_deinit(&drop);
+    kept.count = sift(&options, entries, count, kept.entries);
+    for (size_t i = 0; i < kept.count; i++)
+        CHECK(last || kept.entries[i].seq > 0);
     return kept;
 }
 
@@ -168,31 +222,34 @@ TEST(no_reader_can_tell_what_a_merge_dropped_and_nothing_needless_stays)
 TEST(versions_of_different_keys_do_not_hide_each_other)
 {
     static const vv_seq now = 100;
-    struct vv_drop drop = {.snapshots = &now, .snapshot_count = 1, .last = true};
-    struct vv_entry e = {.key = VV_SLICE_EMPTY, .seq = 9, .kind = VV_KIND_PUT};
-    CHECK_EQ_INT(vv_drop_judge(&drop, &e), VV_KEEP_SETTLED);
-    e.seq = 8;
-    CHECK_EQ_INT(vv_drop_judge(&drop, &e), VV_DROP);
-    e.key = vv_slice_str("a");
-    CHECK_EQ_INT(vv_drop_judge(&drop, &e), VV_KEEP_SETTLED);
-    e.key = vv_slice_str("ab");
-    e.seq = 7;
-    CHECK_EQ_INT(vv_drop_judge(&drop, &e), VV_KEEP_SETTLED);
-    e.kind = VV_KIND_DELETE;
-    e.key = vv_slice_str("b");
-    CHECK_EQ_INT(vv_drop_judge(&drop, &e), VV_DROP);
-    e.kind = VV_KIND_PUT;
-    e.seq = 0;
-    CHECK_EQ_INT(vv_drop_judge(&drop, &e), VV_DROP);
-    vv_drop_deinit(&drop);
+    static const struct vv_sift_options options = {
+        .snapshots = &now, .snapshot_count = 1, .last = true};
+    const struct vv_entry entries[] = {
+        {.key = VV_SLICE_EMPTY, .seq = 9, .kind = VV_KIND_PUT},
+        {.key = VV_SLICE_EMPTY, .seq = 8, .kind = VV_KIND_PUT},
+        {.key = vv_slice_str("a"), .seq = 8, .kind = VV_KIND_PUT},
+        {.key = vv_slice_str("ab"), .seq = 7, .kind = VV_KIND_PUT},
+        {.key = vv_slice_str("b"), .seq = 7, .kind = VV_KIND_DELETE},
+        {.key = vv_slice_str("b"), .seq = 0, .kind = VV_KIND_PUT},
+    };
+    struct vv_entry kept[sizeof entries / sizeof entries[0]];
+    CHECK_EQ_U64(sift(&options, entries, sizeof entries / sizeof entries[0], kept), 3);
+    CHECK(vv_slice_equal(kept[0].key, VV_SLICE_EMPTY));
+    CHECK(vv_slice_equal(kept[1].key, vv_slice_str("a")));
+    CHECK(vv_slice_equal(kept[2].key, vv_slice_str("ab")));
+    for (size_t i = 0; i < 3; i++)
+        CHECK_EQ_U64(kept[i].seq, 0);
 }
 
 TEST(without_snapshots_everything_stays)
 {
-    struct vv_drop drop = {.last = true};
-    struct vv_entry e = {.key = vv_slice_str("k"), .seq = 3, .kind = VV_KIND_DELETE};
-    CHECK_EQ_INT(vv_drop_judge(&drop, &e), VV_KEEP);
-    e.seq = 2;
-    CHECK_EQ_INT(vv_drop_judge(&drop, &e), VV_KEEP);
-    vv_drop_deinit(&drop);
+    static const struct vv_sift_options options = {.last = true};
+    const struct vv_entry entries[] = {
+        {.key = vv_slice_str("k"), .seq = 3, .kind = VV_KIND_DELETE},
+        {.key = vv_slice_str("k"), .seq = 2, .kind = VV_KIND_PUT},
+    };
+    struct vv_entry kept[sizeof entries / sizeof entries[0]];
+    CHECK_EQ_U64(sift(&options, entries, sizeof entries / sizeof entries[0], kept), 2);
+    CHECK_EQ_U64(kept[0].seq, 3);
+    CHECK_EQ_U64(kept[1].seq, 2);
 }

@@ -1,5 +1,6 @@
 #include "db/commit.h"
 
+#include "base/alloc.h"
 #include "base/error.h"
 #include "base/hash.h"
 #include "db/work.h"
@@ -7,6 +8,7 @@
 #include <stdio.h>
 
 enum {
+    RANK_HOLD = 12,
     RANK_ENGINE = 14,
     RANK_SETTLE = 16,
     RANK_SYNC = 18,
@@ -18,11 +20,15 @@ enum {
     WAIT_US_MAX = 1000,
 };
 
-enum member_state { MEMBER_WAITING, MEMBER_PARKED, MEMBER_LEADS, MEMBER_DONE };
+enum member_state { MEMBER_WAITING, MEMBER_PARKED, MEMBER_LEADS, MEMBER_DONE, MEMBER_GONE };
 
-/* One writer, on its own stack until it is done: whoever says so must not touch it afterwards. */
+/* One writer, on its own stack until it is done: whoever says so must not touch it afterwards. A
+ * holder lies on the heap, because it may give up waiting (MEMBER_GONE): whoever would have told it
+ * to lead frees it. */
 struct commit_member {
-    struct vv_write *write;
+    struct vv_write *write;             /* NULL for a holder that waits */
+    const struct vv_reliance *reliance; /* or NULL */
+    bool refused;                       /* its own `rc` stands, whatever becomes of its group */
     enum vv_commit_level level;
     _Atomic(int) state;          /* released by who changes it, acquired by the writer */
     struct commit_member *older; /* NULL for who leads */
@@ -36,7 +42,9 @@ struct commit_group {
     struct vv_write *writes[GROUP_MEMBERS_MAX];
     size_t count;
     size_t bytes;
+    vv_seq given; /* with the numbers that its writes will take */
     struct commit_member *first, *last_member;
+    size_t member_count; /* with those refused */
     enum vv_commit_level level;
     vv_seq seq_last;
     struct commit_group *next; /* among those that wait to be settled */
@@ -61,6 +69,8 @@ void vv_commit_init(struct vv_commit *c, const struct vv_commit_setup *setup)
     c->synced = 0;
     atomic_init(&c->appended, c->seq_last);
     atomic_init(&c->synced_us, vv_env_now_us(setup->env));
+    vv_watch_init(&c->watch, setup->account);
+    vv_mutex_init(&c->hold_mu, RANK_HOLD);
     vv_mutex_init(&c->engine_mu, RANK_ENGINE);
     vv_mutex_init(&c->settle_mu, RANK_SETTLE);
     vv_mutex_init(&c->sync_mu, RANK_SYNC);
@@ -81,6 +91,8 @@ void vv_commit_deinit(struct vv_commit *c)
     vv_mutex_deinit(&c->sync_mu);
     vv_mutex_deinit(&c->settle_mu);
     vv_mutex_deinit(&c->engine_mu);
+    vv_mutex_deinit(&c->hold_mu);
+    vv_watch_deinit(&c->watch);
 }
 
 /* ---- the queue */
@@ -123,15 +135,28 @@ static struct vv_parking *parking_of(struct vv_commit *c, const struct commit_me
     return &c->parkings[vv_mix((uintptr_t)m) % VV_COMMIT_PARKINGS];
 }
 
-/* The member may be gone as soon as its state has changed. */
-static void tell(struct vv_commit *c, struct commit_member *m, enum member_state state)
+/* The member may be gone as soon as its state has changed; unless this says false, for one that has
+ * given up waiting and is ours now. */
+static bool tell(struct vv_commit *c, struct commit_member *m, enum member_state state)
 {
     struct vv_parking *parking = parking_of(c, m);
-    if (atomic_exchange_explicit(&m->state, state, memory_order_acq_rel) != MEMBER_PARKED)
-        return;
+    int before = atomic_exchange_explicit(&m->state, state, memory_order_acq_rel);
+    if (before != MEMBER_PARKED)
+        return before != MEMBER_GONE;
     vv_mutex_lock(&parking->mu);
     vv_cond_broadcast(&parking->cond);
     vv_mutex_unlock(&parking->mu);
+    return true;
+}
+
+/* Tells the next in the queue to lead; NULL when it is empty. */
+static void hand_over(struct vv_commit *c, struct commit_member *next)
+{
+    while (next != NULL && !tell(c, next, MEMBER_LEADS)) {
+        struct commit_member *gone = next;
+        next = leave_behind(c, gone);
+        vv_free(gone);
+    }
 }
 
 static bool told(struct commit_member *m, int *state)
@@ -160,34 +185,77 @@ static int await(struct vv_commit *c, struct commit_member *m)
 
 /* ---- a group */
 
-static bool takes(const struct commit_group *g, const struct commit_member *m)
+/* Until all that was laid is published: the leader lays nothing meanwhile. */
+static void await_published(struct vv_commit *c)
 {
-    return g->count < GROUP_MEMBERS_MAX && m->level <= g->level &&
-           m->write->ops.size <= GROUP_BYTES_MAX - g->bytes;
+    if (atomic_load_explicit(&c->unsettled, memory_order_acquire) == 0)
+        return;
+    vv_mutex_lock(&c->settle_mu);
+    while (c->oldest != NULL)
+        vv_cond_wait(&c->settled, &c->settle_mu);
+    vv_mutex_unlock(&c->settle_mu);
 }
 
-static void group_add(struct commit_group *g, struct commit_member *m)
+/* The engine's word. It knows only what is published, so nothing may stand between: the group is
+ * empty, and all before it has been settled. */
+static int judge(struct vv_commit *c, const struct vv_reliance *reliance)
 {
+    await_published(c);
+    int rc = vv_poison_check(c->poison);
+    return rc < 0 ? rc : vv_watch_ask(&c->watch, c->engine, reliance);
+}
+
+static void refuse(struct commit_member *m, int rc)
+{
+    m->refused = true;
+    m->rc = rc;
+    if (rc < 0)
+        (void)snprintf(m->story, sizeof m->story, "%s", vv_error_story());
+}
+
+/* Takes the member along, as part of the group or refused. False when it has to wait for the next
+ * group. The first is always taken. */
+static bool group_add(struct vv_commit *c, struct commit_group *g, struct commit_member *m)
+{
+    bool fits = m->write != NULL && m->level <= g->level && g->count < GROUP_MEMBERS_MAX &&
+                (g->count == 0 || m->write->ops.size <= GROUP_BYTES_MAX - g->bytes);
+    if (!fits)
+        return false;
+    bool sure = m->reliance == NULL || vv_watch_sure(&c->watch, m->reliance, g->given);
+    if (!sure && g->count > 0)
+        return false;
+    g->member_count++;
+    g->last_member = m;
+    int rc = sure ? VV_OK : judge(c, m->reliance);
+    if (rc != VV_OK) {
+        refuse(m, rc);
+        return true;
+    }
+    if (c->watch.on)
+        vv_watch_note(&c->watch, m->write->ops, g->given + 1);
     g->writes[g->count++] = m->write;
     g->bytes += m->write->ops.size;
-    g->last_member = m;
+    g->given += m->write->count;
+    return true;
 }
 
 static void gather(struct vv_commit *c, struct commit_member *first, struct commit_group *g)
 {
-    g->count = 0;
+    g->count = g->member_count = 0;
     g->bytes = 0;
+    g->given = c->seq_last;
     g->first = first;
     g->level = first->level;
     g->next = NULL;
     g->done = false;
-    group_add(g, first);
+    (void)vv_watch_look(&c->watch, c->seq_last);
+    (void)group_add(c, g, first);
     struct commit_member *newest = atomic_load_explicit(&c->newest, memory_order_acquire);
     if (newest == first || g->bytes >= GROUP_BYTES_MAX)
         return;
     link_newer(newest);
-    for (struct commit_member *m = first; m != newest && takes(g, m->newer); m = m->newer)
-        group_add(g, m->newer);
+    for (struct commit_member *m = first; m != newest && group_add(c, g, m->newer); m = m->newer)
+        ;
 }
 
 static void group_fail(struct commit_group *g, int rc)
@@ -201,12 +269,14 @@ static void group_fail(struct commit_group *g, int rc)
 static void complete(struct vv_commit *c, struct commit_group *g)
 {
     struct commit_member *m = g->first;
-    for (size_t left = g->count; left > 0; left--) {
+    for (size_t left = g->member_count; left > 0; left--) {
         struct commit_member *next = left > 1 ? m->newer : NULL;
-        m->rc = g->rc;
-        if (g->rc < 0)
-            memcpy(m->story, g->story, sizeof m->story);
-        tell(c, m, MEMBER_DONE);
+        if (!m->refused) {
+            m->rc = g->rc;
+            if (g->rc < 0)
+                memcpy(m->story, g->story, sizeof m->story);
+        }
+        (void)tell(c, m, MEMBER_DONE);
         m = next;
     }
 }
@@ -401,17 +471,18 @@ static struct commit_member *lead_once(struct vv_commit *c, struct commit_member
     struct commit_group g;
     struct commit_member *next;
     gather(c, first, &g);
-    int rc = lay(c, &g);
-    if (rc == VV_OK && must_settle(c, g.level)) {
+    bool any = g.count > 0; /* none, when all were refused */
+    int rc = any ? lay(c, &g) : VV_OK;
+    if (any && rc == VV_OK && must_settle(c, g.level)) {
         await_settling(c, &g);
-        next = leave_behind(c, g.last_member);
-        if (next != NULL)
-            tell(c, next, MEMBER_LEADS);
+        hand_over(c, leave_behind(c, g.last_member));
         settle(c, &g);
         complete(c, &g);
         return NULL;
     }
-    group_fail(&g, rc == VV_OK ? publish(c, &g) : rc);
+    if (any && rc == VV_OK)
+        rc = publish(c, &g);
+    group_fail(&g, rc);
     next = leave_behind(c, g.last_member);
     complete(c, &g);
     return next;
@@ -421,22 +492,192 @@ static void lead(struct vv_commit *c, struct commit_member *own)
 {
     struct commit_member *next = lead_once(c, own);
     for (int round = 1; next != NULL; round++) {
-        if (round == ROUNDS_MAX || must_settle(c, next->level)) {
-            tell(c, next, MEMBER_LEADS);
+        if (round == ROUNDS_MAX || next->write == NULL || must_settle(c, next->level)) {
+            hand_over(c, next);
             break;
         }
         next = lead_once(c, next);
     }
 }
 
+/* ---- writing */
+
+/* Something of this thread's own, by which others can tell it. */
+static uintptr_t self(void)
+{
+    static _Thread_local char own;
+    return (uintptr_t)&own;
+}
+
+static bool holds_itself(const struct vv_commit *c)
+{
+    return atomic_load_explicit(&c->holder, memory_order_relaxed) == self();
+}
+
+static int waits_for_itself(void)
+{
+    return vv_fail(VV_BUSY, "this thread has an exclusive transaction open, for whose end a write "
+                            "beside it would wait");
+}
+
+static void member_init(struct commit_member *m, struct vv_write *write, enum vv_commit_level level)
+{
+    m->write = write;
+    m->level = level;
+    m->reliance = NULL;
+    m->refused = false;
+    m->newer = NULL;
+    atomic_init(&m->state, MEMBER_WAITING);
+}
+
+static int verdict(const struct commit_member *m)
+{
+    return m->rc < 0 ? vv_fail_again(m->rc, m->story) : m->rc;
+}
+
+static int submit(struct vv_commit *c, struct commit_member *m)
+{
+    if (VV_UNLIKELY(holds_itself(c)))
+        return waits_for_itself();
+    if (join(c, m) || await(c, m) == MEMBER_LEADS)
+        lead(c, m);
+    return verdict(m);
+}
+
 int vv_commit_write(struct vv_commit *c, struct vv_write *write, enum vv_commit_level level)
 {
     struct commit_member m;
-    m.write = write;
-    m.level = level;
-    m.newer = NULL;
-    atomic_init(&m.state, MEMBER_WAITING);
-    if (join(c, &m) || await(c, &m) == MEMBER_LEADS)
-        lead(c, &m);
-    return m.rc < 0 ? vv_fail_again(m.rc, m.story) : VV_OK;
+    member_init(&m, write, level);
+    return submit(c, &m);
+}
+
+/* What is visible now is looked through here, at leisure, and only what comes after it in the
+ * leader's time. */
+int vv_commit_checked(struct vv_commit *c, struct vv_write *write, enum vv_commit_level level,
+                      const struct vv_reliance *reliance)
+{
+    struct commit_member m;
+    struct vv_reliance rest = *reliance;
+    vv_seq seen = atomic_load_explicit(c->visible, memory_order_acquire);
+    if (!vv_watch_sure(&c->watch, reliance, seen)) {
+        int rc = vv_watch_ask(&c->watch, c->engine, reliance);
+        if (rc != VV_OK)
+            return rc;
+    }
+    if (rest.since < seen)
+        rest.since = seen;
+    member_init(&m, write, level);
+    m.reliance = &rest;
+    return submit(c, &m);
+}
+
+/* ---- holding */
+
+/* As await, until a time; false when it has passed and the member was given up. */
+static bool await_until(struct vv_commit *c, struct commit_member *m, uint64_t until_us)
+{
+    struct vv_parking *parking = parking_of(c, m);
+    int state = MEMBER_WAITING;
+    int parked = MEMBER_PARKED;
+    bool gone = false;
+    vv_mutex_lock(&parking->mu);
+    (void)atomic_compare_exchange_strong(&m->state, &state, MEMBER_PARKED);
+    while (!gone && !told(m, &state)) {
+        uint64_t now_us = vv_env_now_us(c->env);
+        if (now_us < until_us)
+            (void)vv_cond_wait_us(&parking->cond, &parking->mu, until_us - now_us);
+        else
+            gone = atomic_compare_exchange_strong(&m->state, &parked, MEMBER_GONE);
+    }
+    vv_mutex_unlock(&parking->mu);
+    return !gone;
+}
+
+static bool await_turn(struct vv_commit *c, struct commit_member *m, uint32_t wait_ms)
+{
+    if (wait_ms < UINT32_MAX)
+        return await_until(c, m, vv_env_now_us(c->env) + wait_ms * 1000ull);
+    (void)await(c, m);
+    return true;
+}
+
+int vv_commit_hold(struct vv_commit *c, uint32_t wait_ms, uint64_t *id)
+{
+    if (holds_itself(c))
+        return waits_for_itself();
+    struct commit_member *m = vv_alloc(sizeof *m);
+    if (m == NULL)
+        return VV_NOMEM;
+    member_init(m, NULL, VV_COMMIT_LAID);
+    if (!join(c, m) && !await_turn(c, m, wait_ms))
+        return vv_fail(VV_BUSY, "waited %u ms for the writers and transactions before this one",
+                       wait_ms);
+    await_published(c);
+    vv_mutex_lock(&c->hold_mu);
+    c->hold = m;
+    *id = c->hold_id = ++c->last_hold_id;
+    vv_mutex_unlock(&c->hold_mu);
+    vv_commit_use_hold(c);
+    return VV_OK;
+}
+
+void vv_commit_use_hold(struct vv_commit *c)
+{
+    if (!holds_itself(c))
+        atomic_store_explicit(&c->holder, self(), memory_order_relaxed);
+}
+
+/* The hold, for its taker to lead on; NULL when it is not (or not any more) the one named. */
+static struct commit_member *take_hold_locked(struct vv_commit *c, uint64_t id)
+{
+    vv_mutex_assert_held(&c->hold_mu);
+    struct commit_member *m = c->hold_id == id ? c->hold : NULL;
+    if (m != NULL) {
+        c->hold = NULL;
+        atomic_store_explicit(&c->holder, 0, memory_order_relaxed);
+    }
+    return m;
+}
+
+static struct commit_member *take_hold(struct vv_commit *c, uint64_t id)
+{
+    vv_mutex_lock(&c->hold_mu);
+    struct commit_member *m = take_hold_locked(c, id);
+    vv_mutex_unlock(&c->hold_mu);
+    return m;
+}
+
+int vv_commit_write_held(struct vv_commit *c, uint64_t id, struct vv_write *write,
+                         enum vv_commit_level level)
+{
+    struct commit_member *m = take_hold(c, id);
+    if (m == NULL)
+        return vv_fail(VV_CLOSED, "the store is being closed");
+    m->write = write;
+    m->level = level;
+    lead(c, m);
+    int rc = verdict(m);
+    vv_free(m);
+    return rc;
+}
+
+static void pass_on(struct vv_commit *c, struct commit_member *m)
+{
+    if (m == NULL)
+        return;
+    hand_over(c, leave_behind(c, m));
+    vv_free(m);
+}
+
+void vv_commit_let_go(struct vv_commit *c, uint64_t id)
+{
+    pass_on(c, take_hold(c, id));
+}
+
+void vv_commit_evict(struct vv_commit *c)
+{
+    vv_mutex_lock(&c->hold_mu);
+    struct commit_member *m = take_hold_locked(c, c->hold_id);
+    vv_mutex_unlock(&c->hold_mu);
+    pass_on(c, m);
 }

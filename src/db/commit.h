@@ -16,11 +16,20 @@
  * published together, in order, by whoever ran the sync that covers them.
  *
  * A group that does not sync takes no member that wants to.
+ *
+ * Some writes rely on what was read before them (watch.h). Their thread looks first, and the leader
+ * again for what came since, before it gives numbers. If it must ask the engine, all before it must
+ * be published: such a write stands first in its group, and the leader waits. One that is refused
+ * leaves the queue with the group and the rest of the group goes on.
+ *
+ * Holding the queue is leading it for a while: a holder waits for its turn like a writer, and then
+ * all who come later stand behind it.
  */
 #ifndef VV_DB_COMMIT_H
 #define VV_DB_COMMIT_H
 
 #include "db/poison.h"
+#include "db/watch.h"
 #include "env/env.h"
 #include "kv/engine.h"
 
@@ -51,6 +60,7 @@ struct vv_commit {
     struct vv_poison *poison;
     _Atomic(vv_seq) *visible;
     unsigned spins;
+    struct vv_watch watch;
 
     alignas(64) _Atomic(struct commit_member *) newest; /* the queue, newest first */
     vv_seq seq_last;                                    /* given out; the leader's */
@@ -72,6 +82,11 @@ struct vv_commit {
     _Atomic(uint64_t) synced_us; /* when that was; relaxed, for pacing only */
 
     struct vv_parking parkings[VV_COMMIT_PARKINGS];
+
+    _Atomic(uintptr_t) holder;  /* the thread that used the hold last, or 0 */
+    struct vv_mutex hold_mu;    /* protects the three below; rank 12 */
+    struct commit_member *hold; /* leads, and nobody is at it; or NULL */
+    uint64_t hold_id, last_hold_id;
 };
 
 struct vv_commit_setup {
@@ -79,6 +94,7 @@ struct vv_commit_setup {
     struct vv_engine *engine;
     struct vv_work *work;
     struct vv_poison *poison;
+    struct vv_account *account;
     _Atomic(vv_seq) *visible; /* holds the last recovered sequence */
     uint32_t cpu_count;
 };
@@ -90,6 +106,27 @@ void vv_commit_deinit(struct vv_commit *c);
  * neither, and never will be (a recovery after a failed sync may find it, as after a crash). */
 VV_MUST int vv_commit_write(struct vv_commit *c, struct vv_write *write,
                             enum vv_commit_level level);
+
+/* The same, unless something that the write relies on has changed since: then VV_CONFLICT, and
+ * nothing was written. The reliance's moment is being watched (c->watch). */
+VV_MUST int vv_commit_checked(struct vv_commit *c, struct vv_write *write,
+                              enum vv_commit_level level, const struct vv_reliance *reliance);
+
+/* Waits for its turn, for at most `wait_ms` (UINT32_MAX: for as long as it takes), and holds the
+ * queue then: all before it is visible, and nobody else's write goes on until the hold is written
+ * with or let go. VV_BUSY when the time ran out, or when this thread holds the queue already. */
+VV_MUST int vv_commit_hold(struct vv_commit *c, uint32_t wait_ms, uint64_t *id);
+/* Commits as vv_commit_write, ahead of all who wait, and lets go, also on failure. VV_CLOSED when the
+ * hold was taken away. */
+VV_MUST int vv_commit_write_held(struct vv_commit *c, uint64_t id, struct vv_write *write,
+                                 enum vv_commit_level level);
+/* Nothing when the hold was let go already or taken away. */
+void vv_commit_let_go(struct vv_commit *c, uint64_t id);
+/* The calling thread uses the hold now. Writes of its own beside the hold would wait for itself: they
+ * are VV_BUSY. */
+void vv_commit_use_hold(struct vv_commit *c);
+/* Takes the hold away from whoever has it, so that the store can close. */
+void vv_commit_evict(struct vv_commit *c);
 
 /* Makes safe all that was appended before the call. A failure poisons the store. */
 VV_MUST int vv_commit_sync(struct vv_commit *c);

@@ -136,7 +136,8 @@ static int store_start(struct vv_store *s)
         return rc;
     atomic_store(&s->visible, seq);
     vv_commit_init(&s->commit, &(struct vv_commit_setup){s->env, s->engine, &s->work, &s->poison,
-                                                         &s->visible, facts.cpu_count});
+                                                         &s->account, &s->visible,
+                                                         facts.cpu_count});
     bool readonly = s->options.mode == VARVE_MODE_READONLY;
     bool syncs = s->options.durability == VARVE_DURABILITY_INTERVAL ||
                  s->options.durability == VARVE_DURABILITY_OS;
@@ -208,10 +209,12 @@ void vv_store_unref(varve *db)
         vv_store_teardown(db);
 }
 
+/* A call that waits for its turn to write may wait for a transaction that nobody will end. */
 static void await_calls(varve *db)
 {
     vv_work_nudge(&db->store->work);
     for (int i = 0; !vv_guard_empty(&db->guard); i++) {
+        vv_commit_evict(&db->store->commit);
         if (i < CLOSE_SPINS)
             vv_cpu_relax();
         else

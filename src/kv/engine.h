@@ -95,6 +95,12 @@ struct vv_engine_ops {
     /* Reads the value that a REF entry of this iterator refers to. */
     int (*resolve)(struct vv_iter *it, vv_slice ref, vv_slice key, struct vv_pin *out);
 
+    /* Whether any version with a sequence above `since`, at which somebody has a snapshot, is
+     * published for the key; or for any key in [from, to), where data NULL is an open end. Deletions
+     * are versions, and a range deletion is one of every key that it covers. */
+    int (*changed)(struct vv_engine *e, vv_seq since, vv_slice key, bool *out);
+    int (*range_changed)(struct vv_engine *e, vv_seq since, vv_slice from, vv_slice to, bool *out);
+
     /* One bounded step of background work; several threads may tend at once. A failed step has changed
      * nothing and may be tried again, better after a while. */
     int (*tend)(struct vv_engine *e, enum vv_tended *out);

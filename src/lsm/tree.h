@@ -252,6 +252,12 @@ VV_MUST int vv_lsm_iter(struct vv_engine *e, const struct vv_engine_iter_options
                         vv_seq *seq, struct vv_iter **out);
 VV_MUST int vv_lsm_resolve(struct vv_iter *it, vv_slice ref, vv_slice key, struct vv_pin *out);
 
+/* ------------------------------------------------------------------------------------ changed.c */
+
+VV_MUST int vv_lsm_changed(struct vv_engine *e, vv_seq since, vv_slice key, bool *out);
+VV_MUST int vv_lsm_range_changed(struct vv_engine *e, vv_seq since, vv_slice from, vv_slice to,
+                                 bool *out);
+
 /* ------------------------------------------------------------------------------------- chores.c */
 
 /* Small background work that is no job. */

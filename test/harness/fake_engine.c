@@ -278,6 +278,35 @@ static int fake_multi_get(struct vv_engine *e, vv_seq at, size_t count, const vv
     return VV_OK;
 }
 
+static int fake_range_changed(struct vv_engine *e, vv_seq since, vv_slice from, vv_slice to,
+                              bool *out)
+{
+    struct fake_engine *f = of(e);
+    vv_mutex_lock(&f->mu);
+    *out = false;
+    for (size_t i = 0; i < f->count; i++) {
+        const struct vv_entry *at = &f->versions[i].entry;
+        bool within = (from.data == NULL || vv_order_cmp(f->order, at->key, from) >= 0) &&
+                      (to.data == NULL || vv_order_cmp(f->order, at->key, to) < 0);
+        *out = *out || (within && at->seq > since);
+    }
+    vv_mutex_unlock(&f->mu);
+    atomic_fetch_add(&f->controls->seen.asks, 1);
+    return VV_OK;
+}
+
+static int fake_changed(struct vv_engine *e, vv_seq since, vv_slice key, bool *out)
+{
+    struct fake_engine *f = of(e);
+    vv_mutex_lock(&f->mu);
+    size_t i = find(f, key, VV_SEQ_MAX);
+    *out = i < f->count && vv_slice_equal(f->versions[i].entry.key, key) &&
+           f->versions[i].entry.seq > since;
+    vv_mutex_unlock(&f->mu);
+    atomic_fetch_add(&f->controls->seen.asks, 1);
+    return VV_OK;
+}
+
 /* ---- iterating over a copy of what is visible */
 
 struct fake_iter {
@@ -490,6 +519,8 @@ static const struct vv_engine_ops fake_ops = {
     .multi_get = fake_multi_get,
     .iter = fake_iter,
     .resolve = fake_resolve,
+    .changed = fake_changed,
+    .range_changed = fake_range_changed,
     .tend = fake_tend,
     .flush_begin = fake_flush_begin,
     .flush_done = ticket_done,

@@ -21,7 +21,7 @@ struct fake_controls {
     _Atomic(uint64_t) held;        /* tend finds no work, and what was begun stays undone */
     struct {
         _Atomic(uint64_t) appends, appended_writes, group_largest, syncs, publishes, tends, stows,
-            unstows, closes, flushes, compacts, iters_open, iter_moves, pins_open;
+            unstows, closes, flushes, compacts, iters_open, iter_moves, pins_open, asks;
         _Atomic(int) pauses;
     } seen;
     vv_seq seq_first; /* the recovered state ends here */

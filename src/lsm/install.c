@@ -221,7 +221,7 @@ static void mark_obsolete(const struct vv_version *version, const struct vv_vers
             for (size_t k = 0; removed && k < change->add_count; k++)
                 added = added || change->adds[k].table == run->tables[i];
             if (removed && !added)
-                atomic_store(&run->tables[i]->obsolete, true);
+                vv_tables_let_go(run->tables[i]);
         }
     }
     for (size_t i = 0; i < version->value_count; i++) {

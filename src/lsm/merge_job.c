@@ -155,11 +155,24 @@ static int install_adds(struct merge_job *m, struct vv_edit *edit, const struct 
     return rc;
 }
 
+static int tell_inputs(struct merge_job *m)
+{
+    for (int side = 0; side < 2; side++) {
+        for (size_t i = 0; i < m->plan.input_count[side]; i++) {
+            int rc = vv_output_replaces(&m->output, m->plan.inputs[side][i]->number);
+            if (rc < 0)
+                return rc;
+        }
+    }
+    return VV_OK;
+}
+
 static int install(struct merge_job *m)
 {
     size_t count = 0;
     int rc;
-    if ((rc = check_count(m)) < 0 || (rc = vv_output_finish(&m->output)) < 0)
+    if ((rc = check_count(m)) < 0 || (rc = tell_inputs(m)) < 0 ||
+        (rc = vv_output_finish(&m->output)) < 0)
         return rc;
     struct vv_table_add *adds = vv_alloc((m->output.made.table_count + 1) * sizeof adds[0]);
     if (adds == NULL)

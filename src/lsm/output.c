@@ -1,5 +1,7 @@
 #include "lsm/output.h"
 
+#include <stdlib.h>
+
 void vv_output_init(struct vv_output *out, struct vv_lsm *lsm,
                     const struct vv_output_options *options)
 {
@@ -85,10 +87,39 @@ int vv_output_add(struct vv_output *out, const struct vv_entry *entry, uint64_t 
     return vv_table_writer_add(out->writer, entry, value_bytes);
 }
 
+int vv_output_replaces(struct vv_output *out, uint64_t number)
+{
+    return vv_buf_append(&out->replaced, &number, sizeof number);
+}
+
+static int number_cmp(const void *a, const void *b)
+{
+    const uint64_t *x = a;
+    const uint64_t *y = b;
+    return (*x > *y) - (*x < *y);
+}
+
+/* What lingers, because somebody still reads it, is not needed whatever becomes of this job. */
+static int tell_replaced(struct vv_output *out)
+{
+    struct vv_lsm *lsm = out->lsm;
+    int rc = VV_OK;
+    if (out->made.table_count > 0 && out->replaced.size > 0)
+        rc = vv_env_sync_dir(lsm->options.env, lsm->options.path);
+    if (rc < 0 || (rc = vv_tables_lingering(lsm->tables, &out->replaced)) < 0)
+        return rc;
+    uint64_t *numbers = (uint64_t *)(void *)out->replaced.data;
+    size_t count = out->replaced.size / sizeof numbers[0];
+    if (count > 0)
+        qsort(numbers, count, sizeof numbers[0], number_cmp);
+    vv_table_writer_replaces(out->writer, numbers, count);
+    return VV_OK;
+}
+
 int vv_output_finish(struct vv_output *out)
 {
     int rc;
-    if (out->writer != NULL && (rc = close_table(out)) < 0)
+    if (out->writer != NULL && ((rc = tell_replaced(out)) < 0 || (rc = close_table(out)) < 0))
         return rc;
     return vv_env_sync_dir(out->lsm->options.env, out->lsm->options.path);
 }
@@ -135,14 +166,16 @@ static void remove_table(struct vv_lsm *lsm, uint64_t number)
 void vv_output_deinit(struct vv_output *out, enum vv_output_fate fate)
 {
     if (fate == VV_OUTPUT_DISCARD && out->number > 0) {
+        size_t count = out->made.table_count;
         vv_table_writer_abort(out->writer);
-        for (size_t i = 0; i < out->made.table_count; i++)
-            remove_table(out->lsm, out->made.tables[i].number);
-        if (out->made.table_count == 0 ||
-            out->made.tables[out->made.table_count - 1].number != out->number)
+        /* The last one first: it says that others are not needed beside all of these. */
+        if (count == 0 || out->made.tables[count - 1].number != out->number)
             remove_table(out->lsm, out->number);
+        while (count > 0)
+            remove_table(out->lsm, out->made.tables[--count].number);
     }
     vv_edit_deinit(&out->made);
     vv_buf_deinit(&out->last_key);
+    vv_buf_deinit(&out->replaced);
     *out = (struct vv_output){0};
 }

@@ -22,8 +22,9 @@ struct vv_output {
     size_t next_split;
     struct vv_buf last_key;
     bool has_key;
-    struct vv_edit made; /* the finished tables */
-    uint64_t bytes;      /* of finished tables */
+    struct vv_edit made;    /* the finished tables */
+    struct vv_buf replaced; /* of uint64_t: the tables that these are made of */
+    uint64_t bytes;         /* of finished tables */
 };
 
 void vv_output_init(struct vv_output *out, struct vv_lsm *lsm,
@@ -33,7 +34,11 @@ void vv_output_init(struct vv_output *out, struct vv_lsm *lsm,
 VV_MUST int vv_output_add(struct vv_output *out, const struct vv_entry *entry,
                           uint64_t value_bytes);
 
-/* Finishes the last table and syncs the directory: all is durable then. */
+/* The tables are made of this one, which is not needed once all of them are there. */
+VV_MUST int vv_output_replaces(struct vv_output *out, uint64_t number);
+
+/* Finishes the last table and syncs the directory: all is durable then. The last table says what is
+ * not needed any more, and so is finished only when the others are durable. */
 VV_MUST int vv_output_finish(struct vv_output *out);
 
 /* Bytes written so far. */

@@ -3,8 +3,9 @@
  * sequence, and written into new tables of the last level. That costs a copy of the store, and is
  * right whatever is missing: it relies on no level, no order of files and no log being whole.
  *
- * With a MANIFEST only its tables are read. Without one, all tables of the directory are: what a
- * merge had replaced and not yet removed is read too, and says the same.
+ * With a MANIFEST only its tables are read. Without one, all tables of the directory are, but for those
+ * that a newer one says it has replaced. They must not be read beside it: tombstones and sequences that
+ * the merge had no need of are missing in what it made, so that older versions would come back.
  *
  * A key whose newest version is damaged is lost: an older version does not take its place where
  * the newer one is known. Where a whole block is damaged, nobody knows which keys it had, and what
@@ -32,7 +33,8 @@ struct repair {
     struct vv_edit sum;
 
     struct vv_buf names;
-    struct vv_buf tables;         /* of struct vv_table *: what could be opened */
+    struct vv_buf tables;         /* of struct vv_table *: what could be opened, newest first */
+    struct vv_buf replaced;       /* of uint64_t: tables that newer ones have replaced */
     struct vv_buf damaged;        /* of uint64_t: tables to set aside */
     struct vv_buf damaged_values; /* of uint64_t: value files to set aside */
     struct vv_salvage salvage;
@@ -65,8 +67,19 @@ static int number_cmp(const void *a, const void *b)
     return (*x > *y) - (*x < *y);
 }
 
+static bool holds(const struct vv_buf *numbers, uint64_t wanted)
+{
+    for (size_t i = 0; i < numbers->size / sizeof wanted; i++) {
+        uint64_t number;
+        memcpy(&number, numbers->data + i * sizeof number, sizeof number);
+        if (number == wanted)
+            return true;
+    }
+    return false;
+}
+
 /* Ascending. */
-static int list_of(struct repair *r, enum vv_name_kind wanted, struct vv_buf *numbers)
+static int list_of(const struct repair *r, enum vv_name_kind wanted, struct vv_buf *numbers)
 {
     for (size_t at = 0; at < r->names.size;) {
         const char *name = (const char *)r->names.data + at;
@@ -135,10 +148,10 @@ static int read_manifest(struct repair *r)
     return vv_recover_next_file(lsm, 1);
 }
 
-static bool in_manifest(const struct repair *r, uint64_t number)
+static bool in_force(const struct repair *r, uint64_t number)
 {
     if (!r->has_manifest)
-        return true;
+        return !holds(&r->replaced, number);
     for (size_t i = 0; i < r->sum.table_count; i++) {
         if (r->sum.tables[i].number == number)
             return true;
@@ -157,7 +170,8 @@ static int open_table(struct repair *r, uint64_t number)
     struct vv_table *table = NULL;
     struct vv_table_facts facts = {0};
     int rc = vv_table_open(lsm->options.env, path.text, &options, &table);
-    if (rc == VV_OK && (rc = vv_table_read_facts(table, &facts)) == VV_OK) {
+    if (rc == VV_OK && (rc = vv_table_read_facts(table, &facts)) == VV_OK &&
+        (rc = vv_table_read_replaces(table, &r->replaced)) == VV_OK) {
         if (facts.max_seq > r->last_seq)
             r->last_seq = facts.max_seq;
         if ((rc = vv_buf_append(&r->tables, &table, sizeof table)) == VV_OK)
@@ -172,14 +186,16 @@ static int open_table(struct repair *r, uint64_t number)
     return VV_OK;
 }
 
+/* Newest first: a table says only of older ones that it has replaced them; and of two versions that
+ * look alike in the merge, the first counts. */
 static int open_tables(struct repair *r)
 {
     struct vv_buf numbers = VV_BUF_INIT;
     int rc = list_of(r, VV_NAME_TABLE, &numbers);
-    for (size_t i = 0; rc == VV_OK && i < numbers.size / sizeof(uint64_t); i++) {
+    for (size_t i = numbers.size / sizeof(uint64_t); rc == VV_OK && i-- > 0;) {
         uint64_t number;
         memcpy(&number, numbers.data + i * sizeof number, sizeof number);
-        if (in_manifest(r, number))
+        if (in_force(r, number))
             rc = open_table(r, number);
     }
     for (size_t i = 0; rc == VV_OK && i < r->sum.table_count; i++) {
@@ -438,13 +454,9 @@ static int open_merge(struct repair *r, struct vv_iter **out)
 
 static int note_damaged_values(struct repair *r, uint64_t number)
 {
-    for (size_t i = 0; i < r->damaged_values.size / sizeof number; i++) {
-        uint64_t noted;
-        memcpy(&noted, r->damaged_values.data + i * sizeof noted, sizeof noted);
-        if (noted == number)
-            return VV_OK;
-    }
-    return vv_buf_append(&r->damaged_values, &number, sizeof number);
+    return holds(&r->damaged_values, number)
+               ? VV_OK
+               : vv_buf_append(&r->damaged_values, &number, sizeof number);
 }
 
 /* Copies the value of a REF into a new file and lets the entry refer to that. VV_NOTFOUND when the
@@ -537,6 +549,20 @@ static int note_damaged_tables(struct repair *r)
     return rc;
 }
 
+/* Were power to fail before the new MANIFEST is there, the next repair would find them all. */
+static int tell_replaced(const struct repair *r, struct vv_output *output)
+{
+    struct vv_buf numbers = VV_BUF_INIT;
+    int rc = list_of(r, VV_NAME_TABLE, &numbers);
+    for (size_t i = 0; rc == VV_OK && i < numbers.size / sizeof(uint64_t); i++) {
+        uint64_t number;
+        memcpy(&number, numbers.data + i * sizeof number, sizeof number);
+        rc = vv_output_replaces(output, number);
+    }
+    vv_buf_deinit(&numbers);
+    return rc;
+}
+
 static int rewrite(struct repair *r)
 {
     struct vv_lsm *lsm = r->lsm;
@@ -560,7 +586,8 @@ static int rewrite(struct repair *r)
             rc = VV_OK;
     }
     if (rc == VV_END && (rc = note_damaged_tables(r)) == VV_OK &&
-        (rc = vv_salvage_finish(&r->salvage)) == VV_OK && (rc = vv_output_finish(&output)) == VV_OK)
+        (rc = vv_salvage_finish(&r->salvage)) == VV_OK &&
+        (rc = tell_replaced(r, &output)) == VV_OK && (rc = vv_output_finish(&output)) == VV_OK)
         rc = install(r, &output, &unclear);
     bool kept = rc == VV_OK || unclear;
     vv_sift_deinit(&sift);
@@ -625,6 +652,7 @@ static void repair_deinit(struct repair *r)
     vv_version_unref(r->version);
     vv_edit_deinit(&r->sum);
     vv_buf_deinit(&r->tables);
+    vv_buf_deinit(&r->replaced);
     vv_buf_deinit(&r->damaged);
     vv_buf_deinit(&r->damaged_values);
     vv_buf_deinit(&r->iters);

@@ -7,8 +7,10 @@ struct vv_tables {
     struct vv_tables_options options; /* constant */
     _Atomic(uint64_t) mapped_bytes;
 
-    struct vv_mutex mu; /* serialises opening, so that a table is opened once; rank 60 */
+    struct vv_mutex mu; /* serialises opening, so that a table is opened once; protects all below;
+                         * rank 60 */
     uint32_t open_count;
+    struct vv_buf lingering; /* of uint64_t: obsolete tables whose files are still there */
 };
 
 int vv_tables_new(const struct vv_tables_options *options, struct vv_tables **out)
@@ -27,6 +29,7 @@ void vv_tables_free(struct vv_tables *tables)
     if (tables == NULL)
         return;
     vv_assert(tables->open_count == 0);
+    vv_buf_deinit(&tables->lingering);
     vv_mutex_deinit(&tables->mu);
     vv_free(tables);
 }
@@ -68,6 +71,39 @@ static void give_map_room(struct vv_tables *tables, uint64_t size_bytes)
     share_room(tables);
 }
 
+void vv_tables_let_go(struct vv_table_meta *meta)
+{
+    struct vv_tables *tables = meta->owner;
+    atomic_store(&meta->obsolete, true);
+    vv_mutex_lock(&tables->mu);
+    /* Without memory a repair knows less: nothing else asks. */
+    int ignored = vv_buf_append(&tables->lingering, &meta->number, sizeof meta->number);
+    (void)ignored;
+    vv_mutex_unlock(&tables->mu);
+}
+
+int vv_tables_lingering(struct vv_tables *tables, struct vv_buf *numbers)
+{
+    vv_mutex_lock(&tables->mu);
+    int rc = vv_buf_append_slice(numbers, vv_buf_slice(&tables->lingering));
+    vv_mutex_unlock(&tables->mu);
+    return rc;
+}
+
+static void forget_lingering(struct vv_tables *tables, uint64_t number)
+{
+    vv_mutex_lock(&tables->mu);
+    size_t count = tables->lingering.size / sizeof number;
+    for (size_t i = 0; i < count; i++) {
+        uint8_t *at = tables->lingering.data + i * sizeof number;
+        if (memcmp(at, &number, sizeof number) == 0) {
+            memmove(at, tables->lingering.data + --count * sizeof number, sizeof number);
+            tables->lingering.size -= sizeof number;
+        }
+    }
+    vv_mutex_unlock(&tables->mu);
+}
+
 void vv_tables_drop(struct vv_table_meta *meta)
 {
     struct vv_tables *tables = meta->owner;
@@ -85,8 +121,8 @@ void vv_tables_drop(struct vv_table_meta *meta)
         if (tables->options.cache != NULL)
             vv_cache_forget(tables->options.cache, meta->number);
         /* A file that cannot be removed now is an orphan, which the next open removes. */
-        int rc = vv_env_remove(tables->options.env, path.text);
-        (void)rc;
+        if (vv_env_remove(tables->options.env, path.text) >= 0)
+            forget_lingering(tables, meta->number);
     }
     vv_table_facts_deinit(&meta->facts);
     vv_free(meta);

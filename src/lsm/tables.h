@@ -34,6 +34,12 @@ VV_MUST int vv_table_meta_new(struct vv_tables *tables, uint64_t number,
  * the meta. */
 void vv_tables_drop(struct vv_table_meta *meta);
 
+/* Notes that a table is obsolete; its file stays as long as somebody reads it. */
+void vv_tables_let_go(struct vv_table_meta *meta);
+
+/* Appends the numbers (uint64_t) of obsolete tables whose files are still there. */
+VV_MUST int vv_tables_lingering(struct vv_tables *tables, struct vv_buf *numbers);
+
 /* The table, opened if need be, with a reference: vv_table_unref it. A missing file is
  * VV_CORRUPT. */
 VV_MUST int vv_tables_open(struct vv_table_meta *meta, struct vv_table **out);

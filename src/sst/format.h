@@ -199,10 +199,11 @@ enum vv_property {
     VV_PROPERTY_RAW_BYTES = 4,
     VV_PROPERTY_MIN_SEQ = 5,
     VV_PROPERTY_MAX_SEQ = 6,
-    VV_PROPERTY_SMALLEST = 7, /* the first key */
-    VV_PROPERTY_LARGEST = 8,  /* the last key */
-    VV_PROPERTY_BLOCKS = 9,   /* number of data blocks */
-    VV_PROPERTY_CREATOR = 10, /* what wrote the table, as text; readers do not need it */
+    VV_PROPERTY_SMALLEST = 7,  /* the first key */
+    VV_PROPERTY_LARGEST = 8,   /* the last key */
+    VV_PROPERTY_BLOCKS = 9,    /* number of data blocks */
+    VV_PROPERTY_CREATOR = 10,  /* what wrote the table, as text; readers do not need it */
+    VV_PROPERTY_REPLACES = 11, /* numbers of tables, varints, ascending; for repair */
 };
 
 /* The fingerprint of a key within its block. */

@@ -76,6 +76,10 @@ VV_MUST int vv_table_writer_add(struct vv_table_writer *w, const struct vv_entry
 /* About how large the file would be if it were finished now. */
 uint64_t vv_table_writer_size(const struct vv_table_writer *w);
 
+/* Lets the table say that these tables (ascending) are not needed any more once it is there. The
+ * numbers are borrowed until the table is finished. */
+void vv_table_writer_replaces(struct vv_table_writer *w, const uint64_t *numbers, size_t count);
+
 /* Writes what is left and the footer, and syncs the file (not the directory). At least one entry
  * must have been added. The writer is gone afterwards, also on failure; `facts` is then the
  * caller's. */
@@ -110,6 +114,9 @@ bool vv_table_mapped(const struct vv_table *t);
 
 /* What the table's own properties and index say; for repair. */
 VV_MUST int vv_table_read_facts(struct vv_table *t, struct vv_table_facts *out);
+
+/* Appends the numbers (uint64_t) of the tables that are not needed beside this one; for repair. */
+VV_MUST int vv_table_read_replaces(struct vv_table *t, struct vv_buf *numbers);
 
 /* An entry found by a lookup. The value stays valid until vv_table_hit_release. */
 struct vv_table_hit {

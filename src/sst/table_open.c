@@ -277,6 +277,42 @@ static int load_properties(struct vv_table *t)
     return rc;
 }
 
+static int take_replaces(vv_slice bytes, struct vv_buf *numbers, bool *bad)
+{
+    struct vv_reader r = vv_reader_of(bytes);
+    uint64_t before = 0;
+    int rc = VV_OK;
+    while (rc == VV_OK && !*bad && vv_reader_left(&r) > 0) {
+        uint64_t number = vv_read_varint(&r);
+        *bad = r.bad || number <= before;
+        before = number;
+        if (!*bad)
+            rc = vv_buf_append(numbers, &number, sizeof number);
+    }
+    return rc;
+}
+
+int vv_table_read_replaces(struct vv_table *t, struct vv_buf *numbers)
+{
+    struct vv_block *block = NULL;
+    bool bad = false;
+    int rc = vv_table_read_block(t, t->properties_at, VV_ROLE_PROPERTIES, &block);
+    if (rc != VV_OK)
+        return rc;
+    struct vv_reader r = vv_reader_of((vv_slice){block->data, block->size_bytes});
+    while (rc == VV_OK && !bad && vv_reader_left(&r) > 0) {
+        uint64_t tag = vv_read_varint(&r);
+        vv_slice bytes = vv_read_sized(&r);
+        bad = r.bad;
+        if (!bad && tag == VV_PROPERTY_REPLACES)
+            rc = take_replaces(bytes, numbers, &bad);
+    }
+    if (rc == VV_OK && bad)
+        rc = vv_table_damaged(t, t->properties_at, "has malformed properties");
+    vv_block_unref(block);
+    return rc;
+}
+
 static int take_partition(struct vv_table *t, uint32_t i, uint32_t blocks_before)
 {
     const uint8_t *value = vv_block_value(&t->top, i).data;

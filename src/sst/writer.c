@@ -89,6 +89,8 @@ struct vv_table_writer {
     struct vv_buf refs; /* struct ref_note */
     struct vv_table_facts facts;
     uint64_t blocks;
+    const uint64_t *replaces;
+    size_t replace_count;
 };
 
 static size_t choose(uint32_t wanted, size_t otherwise, size_t least, size_t most)
@@ -588,6 +590,18 @@ static int put_number(struct vv_buf *out, enum vv_property tag, uint64_t number)
     return put_property(out, tag, vv_slice_of(bytes, vv_put_varint(bytes, number)));
 }
 
+static int put_replaces(struct vv_table_writer *w)
+{
+    struct vv_buf numbers = VV_BUF_INIT;
+    int rc = VV_OK;
+    for (size_t i = 0; rc == VV_OK && i < w->replace_count; i++)
+        rc = vv_buf_append_varint(&numbers, w->replaces[i]);
+    if (rc == VV_OK && numbers.size > 0)
+        rc = put_property(&w->scratch, VV_PROPERTY_REPLACES, vv_buf_slice(&numbers));
+    vv_buf_deinit(&numbers);
+    return rc;
+}
+
 static int put_properties(struct vv_table_writer *w, struct handle *at)
 {
     const struct vv_table_facts *f = &w->facts;
@@ -613,6 +627,8 @@ static int put_properties(struct vv_table_writer *w, struct handle *at)
     if ((rc = put_number(out, VV_PROPERTY_BLOCKS, w->blocks)) < 0)
         return rc;
     if ((rc = put_property(out, VV_PROPERTY_CREATOR, vv_slice_str(creator))) < 0)
+        return rc;
+    if ((rc = put_replaces(w)) < 0)
         return rc;
     return put_plain(w, vv_buf_slice(out), VV_ROLE_PROPERTIES, VV_BLOCK_ALIGN, at);
 }
@@ -665,6 +681,12 @@ static int put_end(struct vv_table_writer *w)
     if ((rc = put_slotted(w, &w->top, VV_ROLE_TOP, &top)) < 0)
         return rc;
     return put_footer(w, top, properties, refs);
+}
+
+void vv_table_writer_replaces(struct vv_table_writer *w, const uint64_t *numbers, size_t count)
+{
+    w->replaces = numbers;
+    w->replace_count = count;
 }
 
 int vv_table_writer_finish(struct vv_table_writer *w, struct vv_table_facts *facts)

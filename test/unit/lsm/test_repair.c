@@ -100,21 +100,26 @@ TEST(a_sound_store_is_the_same_after_repair)
     go_on(&w, given);
 }
 
-TEST(without_a_manifest_nothing_is_lost)
+static void remove_manifest(struct vv_env *env)
 {
-    struct world w;
-    char path[64];
-    begin(&w);
-    vv_seq given = w.given;
     struct vv_buf names = VV_BUF_INIT;
-    CHECK_OK(vv_env_list(w.env, WORLD_DIR, &names));
+    char path[64];
+    CHECK_OK(vv_env_list(env, WORLD_DIR, &names));
     for (size_t at = 0; at < names.size; at += strlen((const char *)names.data + at) + 1) {
         const char *name = (const char *)names.data + at;
         (void)snprintf(path, sizeof path, WORLD_DIR "/%.40s", name);
         if (strncmp(name, "MANIFEST", 8) == 0 || strcmp(name, "CURRENT") == 0)
-            CHECK_OK(vv_env_remove(w.env, path));
+            CHECK_OK(vv_env_remove(env, path));
     }
     vv_buf_deinit(&names);
+}
+
+TEST(without_a_manifest_nothing_is_lost)
+{
+    struct world w;
+    begin(&w);
+    vv_seq given = w.given;
+    remove_manifest(w.env);
     repair(&w);
     CHECK_EQ_INT(check_newest(&w), 0);
     go_on(&w, given);
@@ -313,6 +318,112 @@ TEST(a_damaged_log_brings_back_nothing_that_tables_have_newer)
     repair(&w);
     world_check(&w, "key", 2, 100);
     world_check(&w, "waiting", 1, 100);
+    world_free(&w);
+}
+
+/* What a cut after call `n` would leave, repaired without its MANIFEST. */
+static void repair_cut(const struct world *w, uint64_t n, enum vv_sim_model model,
+                       struct world *cut)
+{
+    struct vv_env *image;
+    CHECK_OK(vv_sim_image(w->env, n, model, 0, &image));
+    remove_manifest(image);
+    world_init(cut, image);
+    cut->options.tuning = w->options.tuning;
+    repair(cut);
+}
+
+TEST(a_table_that_was_replaced_and_is_still_read_brings_nothing_back)
+{
+    struct world w, cut;
+    struct vv_engine_iter_options options = {.at = VV_SEQ_NOW};
+    struct vv_iter *flushed, *settled;
+    vv_seq seq;
+    world_create(&w);
+    world_write(&w, "gone", 1, 100);
+    world_write(&w, "key", 1, 100);
+    world_write(&w, "rest", 1, 100);
+    world_flush(&w);
+    CHECK_OK(w.engine->ops->iter(w.engine, &options, &seq, &flushed));
+    world_write(&w, "key", 2, 100);
+    world_delete(&w, "gone");
+    world_settle(&w);
+    CHECK_EQ_U64(world_files(&w, ".sst"), 2);
+    repair_cut(&w, vv_sim_call_count(w.env), VV_SIM_ALL, &cut);
+    world_check(&cut, "key", 2, 100);
+    world_check_gone(&cut, "gone");
+    world_free(&cut);
+
+    /* One more generation: now nothing is left of the merge that has replaced the first. */
+    CHECK_OK(w.engine->ops->iter(w.engine, &options, &seq, &settled));
+    world_write(&w, "key", 3, 100);
+    world_settle(&w);
+    CHECK_EQ_U64(world_files(&w, ".sst"), 3);
+    vv_iter_close(settled);
+    CHECK_EQ_U64(world_files(&w, ".sst"), 2);
+    repair_cut(&w, vv_sim_call_count(w.env), VV_SIM_ALL, &cut);
+    world_check(&cut, "key", 3, 100);
+    world_check(&cut, "rest", 1, 100);
+    world_check_gone(&cut, "gone");
+    world_free(&cut);
+    vv_iter_close(flushed);
+    world_free(&w);
+}
+
+TEST(of_two_tables_without_sequences_the_newer_one_counts)
+{
+    struct world w;
+    char path[64];
+    struct vv_buf bytes = VV_BUF_INIT;
+    struct vv_file *file;
+    world_create(&w);
+    world_write(&w, "key", 1, 100);
+    world_settle(&w);
+    world_find(&w, ".sst", WORLD_LAST, path);
+    CHECK_OK(vv_sim_read_file(w.env, path, &bytes));
+    for (unsigned version = 2; version <= 3; version++) {
+        world_write(&w, "key", version, 100);
+        world_settle(&w);
+    }
+    world_close(&w);
+    CHECK_OK(vv_env_open(w.env, path, VV_OPEN_CREATE, &file));
+    vv_file_close(file);
+    CHECK_OK(vv_sim_write_file(w.env, path, vv_buf_slice(&bytes)));
+    remove_manifest(w.env);
+    repair(&w);
+    world_check(&w, "key", 3, 100);
+    vv_buf_deinit(&bytes);
+    world_free(&w);
+}
+
+TEST(a_merge_that_was_not_finished_replaces_nothing)
+{
+    static const enum vv_sim_model models[] = {VV_SIM_SYNCED, VV_SIM_ALL, VV_SIM_SECTORS};
+    struct world w, cut;
+    char key[16];
+    uint64_t ticket;
+    world_create(&w);
+    write_all(&w, 1);
+    world_settle(&w);
+    write_all(&w, 2);
+    for (unsigned i = 0; i < 5; i++)
+        world_write(&w, key_of(i, key), 3, size_of(i));
+    world_sync(&w);
+    w.options.tuning.step_bytes = 512;
+    w.options.tuning.table_bytes = 2 << 10;
+    world_reopen(&w);
+    uint64_t first = vv_sim_call_count(w.env);
+    CHECK_OK(w.engine->ops->compact_begin(w.engine, NULL, NULL, &ticket));
+    world_tend(&w);
+    CHECK(w.engine->ops->compact_done(w.engine, ticket));
+    CHECK(world_files(&w, ".sst") > 3);
+    for (uint64_t n = first; n <= vv_sim_call_count(w.env); n++) {
+        for (size_t m = 0; m < sizeof models / sizeof models[0]; m++) {
+            repair_cut(&w, n, models[m], &cut);
+            CHECK_EQ_INT(check_newest(&cut), 0);
+            world_free(&cut);
+        }
+    }
     world_free(&w);
 }
 

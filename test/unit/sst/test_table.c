@@ -512,6 +512,34 @@ TEST(one_entry_is_a_table)
     check_shape(&rng, &s, &(struct vv_table_write_options){.filter = VV_FILTER_FUSE16}, 0);
 }
 
+TEST(a_table_tells_what_it_replaces)
+{
+    static const uint64_t numbers[] = {1, 300, UINT64_MAX};
+    struct world w;
+    struct vv_order order = {0};
+    struct vv_table_write_options options = {.order = &order, .account = &w.account, .number = 17};
+    struct vv_entry entry = {vv_slice_str("key"), vv_slice_str("value"), 1, VV_KIND_PUT};
+    world_begin(&w, 0);
+    memcpy(options.uuid, uuid, sizeof options.uuid);
+    for (size_t count = 0; count <= 3; count++) {
+        struct vv_table_writer *writer;
+        struct vv_buf told = VV_BUF_INIT;
+        CHECK_OK(vv_table_writer_open(w.env, "/table", &options, &writer));
+        CHECK_OK(vv_table_writer_add(writer, &entry, entry.value.size));
+        vv_table_writer_replaces(writer, numbers, count);
+        vv_table_facts_deinit(&w.facts);
+        CHECK_OK(vv_table_writer_finish(writer, &w.facts));
+        struct vv_table *t = open_table(&w, &order, false);
+        CHECK_OK(vv_table_check(t));
+        CHECK_OK(vv_table_read_replaces(t, &told));
+        CHECK_BYTES(told.data, told.size, numbers, count * sizeof numbers[0]);
+        vv_buf_deinit(&told);
+        vv_table_unref(t);
+        CHECK_OK(vv_env_remove(w.env, "/table"));
+    }
+    world_end(&w);
+}
+
 TEST(a_table_takes_little_more_than_its_data)
 {
     struct vv_rng rng = vv_rng_of(test_seed());

@@ -71,6 +71,19 @@ void cli_out_printf(struct cli_out *out, const char *format, ...)
     cli_out_bytes(out, line, (size_t)size);
 }
 
+static const char hex_digits[] = "0123456789abcdef";
+
+/* `head` and the byte in two digits: dumps of binary values consist of little else. */
+static void out_hex(struct cli_out *out, const char *head, uint8_t byte)
+{
+    char text[8];
+    size_t size = strlen(head);
+    memcpy(text, head, size);
+    text[size++] = hex_digits[byte >> 4];
+    text[size++] = hex_digits[byte & 15];
+    cli_out_bytes(out, text, size);
+}
+
 static const char *short_escape(uint8_t byte)
 {
     switch (byte) {
@@ -102,7 +115,7 @@ void cli_out_escaped(struct cli_out *out, varve_slice bytes)
         if (name != NULL)
             cli_out_text(out, name);
         else
-            cli_out_printf(out, "\\x%02x", (unsigned)*at);
+            out_hex(out, "\\x", *at);
         at++;
     }
 }
@@ -123,7 +136,7 @@ void cli_out_json_string(struct cli_out *out, varve_slice utf8)
         if (name != NULL)
             cli_out_text(out, name);
         else
-            cli_out_printf(out, "\\u%04x", (unsigned)*at);
+            out_hex(out, "\\u00", *at);
         at++;
     }
     cli_out_byte(out, '"');

@@ -65,6 +65,39 @@ static void add_memtables(const struct vv_view *view, struct vv_lsm_stats *out)
     }
 }
 
+/* A reader keeps no books of the writer's files: it looks. What is gone meanwhile takes no room. */
+static void add_files_beside(const struct vv_lsm *lsm, struct vv_lsm_stats *out)
+{
+    struct vv_buf names = VV_BUF_INIT;
+    int rc = vv_env_list(lsm->options.env, lsm->options.path, &names);
+    for (size_t at = 0; rc == VV_OK && at < names.size;) {
+        const char *name = (const char *)names.data + at;
+        struct vv_path_info info;
+        uint64_t number;
+        enum vv_name_kind kind = vv_name_parse(name, &number);
+        bool is_log = kind == VV_NAME_WAL || kind == VV_NAME_SPARE;
+        at += strlen(name) + 1;
+        if (!is_log && kind != VV_NAME_MANIFEST)
+            continue;
+        struct vv_path path = vv_path_of(lsm->options.path, kind, number);
+        if (vv_env_info(lsm->options.env, path.text, &info) != VV_OK)
+            continue;
+        out->disk_bytes += info.size_bytes;
+        out->log_bytes += is_log ? info.size_bytes : 0;
+    }
+    vv_buf_deinit(&names);
+}
+
+static void add_own_files(struct vv_lsm *lsm, struct vv_lsm_stats *out)
+{
+    out->log_bytes = vv_wal_disk_bytes(lsm->wal);
+    out->log_bytes_written = vv_wal_appended_bytes(lsm->wal);
+    vv_mutex_lock(&lsm->install_mu);
+    out->disk_bytes = lsm->manifest != NULL ? vv_manifest_bytes(lsm->manifest) : 0;
+    vv_mutex_unlock(&lsm->install_mu);
+    out->disk_bytes += out->log_bytes;
+}
+
 void vv_lsm_get_stats(struct vv_engine *e, struct vv_lsm_stats *out)
 {
     struct vv_lsm *lsm = (struct vv_lsm *)e;
@@ -81,14 +114,11 @@ void vv_lsm_get_stats(struct vv_engine *e, struct vv_lsm_stats *out)
             out->value_log_bytes += size_bytes;
     }
     out->value_log_garbage_bytes = vv_collect_garbage(lsm, view->version);
-    if (lsm->wal != NULL) {
-        out->log_bytes = vv_wal_disk_bytes(lsm->wal);
-        out->log_bytes_written = vv_wal_appended_bytes(lsm->wal);
-    }
-    vv_mutex_lock(&lsm->install_mu);
-    uint64_t manifest = lsm->manifest != NULL ? vv_manifest_bytes(lsm->manifest) : 0;
-    vv_mutex_unlock(&lsm->install_mu);
-    out->disk_bytes = out->table_bytes + out->value_log_bytes + out->log_bytes + manifest;
+    if (lsm->options.readonly)
+        add_files_beside(lsm, out);
+    else if (lsm->wal != NULL)
+        add_own_files(lsm, out);
+    out->disk_bytes += out->table_bytes + out->value_log_bytes;
     vv_cache_get_stats(lsm->cache, &cache);
     out->cache_hits = cache.hits;
     out->cache_misses = cache.misses;
@@ -98,11 +128,23 @@ void vv_lsm_get_stats(struct vv_engine *e, struct vv_lsm_stats *out)
 
 /* ---------------------------------------------------------------------------------- describing */
 
-static int describe_levels(const struct vv_version *version, const struct vv_shape *shape,
+/* What is on its way to level 0. */
+static int describe_memtables(const struct vv_view *view, struct vv_buf *out)
+{
+    struct vv_lsm_stats sum = {0};
+    add_memtables(view, &sum);
+    return vv_buf_printf(out, "  mem  %4zu      -  %12" PRIu64 "             -  %12" PRIu64 "\n",
+                         1 + view->frozen_count, sum.raw_bytes, sum.entries);
+}
+
+static int describe_levels(const struct vv_view *view, const struct vv_shape *shape,
                            struct vv_buf *out)
 {
+    const struct vv_version *version = view->version;
     struct vv_targets targets = vv_pick_targets(version, shape);
     int rc = vv_buf_printf(out, "level  runs  files         bytes        target       entries\n");
+    if (rc == VV_OK)
+        rc = describe_memtables(view, out);
     for (int level = 0; rc == VV_OK && level < VV_LEVELS; level++) {
         const struct vv_run *run = &version->levels[level];
         uint64_t entries = 0;
@@ -141,12 +183,12 @@ static int describe_files(const struct vv_version *version, struct vv_buf *out)
 int vv_lsm_describe(struct vv_engine *e, const char *what, struct vv_buf *out)
 {
     struct vv_lsm *lsm = (struct vv_lsm *)e;
-    struct vv_version *version = vv_lsm_version(lsm);
+    struct vv_view *view = vv_lsm_view(lsm);
     int rc = VV_NOTFOUND;
     if (strcmp(what, "levels") == 0)
-        rc = describe_levels(version, &lsm->shape, out);
+        rc = describe_levels(view, &lsm->shape, out);
     else if (strcmp(what, "files") == 0)
-        rc = describe_files(version, out);
-    vv_version_unref(version);
+        rc = describe_files(view->version, out);
+    vv_view_unref(view);
     return rc;
 }

@@ -4,6 +4,7 @@
 #include "env/sim.h"
 #include "harness/test.h"
 
+#include <glob.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -354,6 +355,38 @@ TEST(facts_about_a_store_can_be_asked_for_by_name)
     CHECK_EQ_INT(strlen(text), 36);
     varve_free(text);
     CHECK_RC(varve_property(db, "colour", &text), VARVE_NOTFOUND);
+    CHECK_OK(varve_close(db));
+}
+
+static uint64_t size_of_file(const char *pattern)
+{
+    glob_t found;
+    uint64_t sum = 0;
+    CHECK_EQ_INT(glob(pattern, 0, NULL, &found), 0);
+    for (size_t i = 0; i < found.gl_pathc; i++) {
+        struct stat info;
+        CHECK_EQ_INT(stat(found.gl_pathv[i], &info), 0);
+        sum += (uint64_t)info.st_size;
+    }
+    globfree(&found);
+    return sum;
+}
+
+TEST(a_reader_knows_what_its_store_takes_on_disk)
+{
+    home = test_tmpdir();
+    varve_stats stats = {.size = sizeof stats};
+    varve *db = open_as(in_tmp(0, "s"), "");
+    CHECK_OK(varve_put(db, VARVE_STR("a"), VARVE_STR("1")));
+    CHECK_OK(varve_flush(db));
+    CHECK_OK(varve_put(db, VARVE_STR("b"), VARVE_STR("2")));
+    CHECK_OK(varve_close(db));
+    db = open_as(in_tmp(0, "s"), "mode=readonly");
+    CHECK_OK(varve_get_stats(db, &stats));
+    CHECK(stats.log_bytes > 0);
+    CHECK_EQ_U64(stats.log_bytes, size_of_file(in_tmp(1, "s/*.wal")));
+    CHECK_EQ_U64(stats.disk_bytes, stats.log_bytes + size_of_file(in_tmp(1, "s/*.sst")) +
+                                       size_of_file(in_tmp(1, "s/MANIFEST-*")));
     CHECK_OK(varve_close(db));
 }
 

@@ -194,7 +194,7 @@ typedef struct varve_options {
 /* Sets options from text as "memory_budget=256MiB,durability=disk". Names: mode (create, existing,
  * exclusive, readonly), engine (lsm), durability (none, os, interval, disk), sync_interval_ms,
  * memory_budget, compression (none, lz4, zstd), background_threads, value_log_min. Sizes take the
- * suffixes K, M, G (or KiB, MiB, GiB). VARVE_INVALID names the word that is wrong and changes
+ * suffixes K, M, G of 1024 (also Ki or KiB). VARVE_INVALID names the word that is wrong, and changes
  * nothing. */
 VARVE_API int varve_options_set(varve_options *options, const char *text);
 
@@ -347,11 +347,12 @@ VARVE_API int varve_iter_prev(varve_iter *iter);
 /* Non-zero when the iterator is on an entry. */
 VARVE_API int varve_iter_valid(const varve_iter *iter);
 
-/* The entry's key; empty when not valid. Valid until the iterator moves or closes. */
+/* The entry's key; empty when not valid. Valid until the iterator moves or closes, or the store is
+ * closed. */
 VARVE_API varve_slice varve_iter_key(const varve_iter *iter);
 
-/* The entry's value, read from the value log if it lies there. Valid until the iterator moves or
- * closes. VARVE_INVALID when the iterator is on no entry. */
+/* The entry's value, read from the value log if it lies there. Valid as long as the key.
+ * VARVE_INVALID when the iterator is on no entry. */
 VARVE_API int varve_iter_value(varve_iter *iter, varve_slice *out);
 
 /* Moves on and gathers up to `max` entries at once, fewer only at the end; `values` may be NULL.

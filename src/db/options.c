@@ -3,7 +3,7 @@
  *
  *   text  = [ word { "," word } ]        no spaces
  *   word  = name "=" value               each name at most once
- *   value = one of the option's words, or a number; of sizes, with a suffix K M G KiB MiB GiB
+ *   value = one of the option's words, or a number; of sizes, with a suffix K M G, also as Ki or KiB
  *
  * Every option also takes "default", so that what is printed can always be read back.
  */
@@ -12,6 +12,7 @@
 #include "base/error.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 
 enum {
     WORDS_MAX = 4,
@@ -93,8 +94,8 @@ static bool parse_suffix(vv_slice s, unsigned *shift)
     static const struct {
         const char *text;
         unsigned shift;
-    } suffixes[] = {{"", 0},     {"K", 10}, {"KiB", 10}, {"M", 20},
-                    {"MiB", 20}, {"G", 30}, {"GiB", 30}};
+    } suffixes[] = {{"", 0},    {"K", 10},   {"Ki", 10}, {"KiB", 10}, {"M", 20},
+                    {"Mi", 20}, {"MiB", 20}, {"G", 30},  {"Gi", 30},  {"GiB", 30}};
     for (size_t i = 0; i < sizeof suffixes / sizeof suffixes[0]; i++) {
         if (is_text(s, suffixes[i].text)) {
             *shift = suffixes[i].shift;
@@ -156,6 +157,28 @@ static int bad_word(vv_slice word, const char *why)
     return vv_fail(VV_INVALID, "option '%.*s': %s", shown, (const char *)word.data, why);
 }
 
+/* What the value might have been. */
+static void list_values(const struct option *option, char *out, size_t size)
+{
+    size_t at = 0;
+    if (option->kind == KIND_WORD) {
+        for (int i = 0; i < WORDS_MAX && option->words[i] != NULL && at < size; i++)
+            at +=
+                (size_t)snprintf(out + at, size - at, "%s%s", i > 0 ? ", " : "", option->words[i]);
+        return;
+    }
+    (void)snprintf(out, size, "%" PRIu64 " to %" PRIu64 "%s", option->min, option->max,
+                   option->kind == KIND_SIZE ? ", or with K, M or G" : "");
+}
+
+static int bad_value(vv_slice word, const struct option *option)
+{
+    char known[128], why[160];
+    list_values(option, known, sizeof known);
+    (void)snprintf(why, sizeof why, "no such value; there are %s", known);
+    return bad_word(word, why);
+}
+
 static int set_one(varve_options *options, vv_slice word, uint32_t *seen)
 {
     vv_slice value = word;
@@ -169,7 +192,7 @@ static int set_one(varve_options *options, vv_slice word, uint32_t *seen)
         if (*seen & 1u << i)
             return bad_word(word, "given twice");
         if (!parse_value(&table[i], value, &number))
-            return bad_word(word, "no such value");
+            return bad_value(word, &table[i]);
         *seen |= 1u << i;
         field_set(options, &table[i], number);
         return VV_OK;

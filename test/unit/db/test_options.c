@@ -73,6 +73,29 @@ TEST(a_wrong_word_is_named_and_changes_nothing)
     check_refused(" mode=create", " mode=create");
 }
 
+TEST(a_wrong_value_is_told_which_ones_there_are)
+{
+    varve_options o = VARVE_OPTIONS_INIT;
+    CHECK_RC(varve_options_set(&o, "durability=disc"), VARVE_INVALID);
+    CHECK(strstr(varve_last_error(), "none, os, interval, disk") != NULL);
+    CHECK_RC(varve_options_set(&o, "background_threads=17"), VARVE_INVALID);
+    CHECK(strstr(varve_last_error(), "1 to 16") != NULL);
+    CHECK_RC(varve_options_set(&o, "memory_budget=1"), VARVE_INVALID);
+    CHECK(strstr(varve_last_error(), "4194304 to") != NULL);
+}
+
+TEST(a_size_may_be_written_in_several_ways)
+{
+    static const char *const texts[] = {"memory_budget=67108864", "memory_budget=65536K",
+                                        "memory_budget=65536Ki",  "memory_budget=64M",
+                                        "memory_budget=64Mi",     "memory_budget=64MiB"};
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        varve_options o = VARVE_OPTIONS_INIT;
+        CHECK_OK(varve_options_set(&o, texts[i]));
+        CHECK_EQ_U64(o.memory_budget, 64 << 20);
+    }
+}
+
 TEST(empty_text_sets_nothing)
 {
     varve_options options = VARVE_OPTIONS_INIT, before = VARVE_OPTIONS_INIT;

@@ -172,7 +172,7 @@ int cli_run_check(struct cli_job *job)
         take_finding(&f, varve_last_error());
     if (rc < 0 && rc != VARVE_CORRUPT) {
         end_findings(&f, "error", "not checked to the end");
-        return cli_complain_store(rc, "check '%s'", job->path);
+        return cli_complain_path(rc, "cannot check", job->path);
     }
     if (rc == VARVE_OK)
         end_findings(&f, "ok", "no damage found");
@@ -190,7 +190,7 @@ int cli_run_repair(struct cli_job *job)
     int rc = varve_repair(job->path, &options, take_finding, &f);
     if (rc < 0) {
         end_findings(&f, "error", "not repaired");
-        return cli_complain_store(rc, "repair '%s'", job->path);
+        return cli_complain_path(rc, "cannot repair", job->path);
     }
     end_findings(&f, "ok", "the store is usable");
     return CLI_FINE;
@@ -214,5 +214,5 @@ int cli_run_destroy(struct cli_job *job)
     if (!cli_given(&job->args, CLI_OPT_FORCE) && !is_confirmed(job->path))
         return cli_complain("'%s' was left as it is", job->path);
     int rc = varve_destroy(job->path);
-    return rc < 0 ? cli_complain_store(rc, "cannot destroy '%s'", job->path) : CLI_FINE;
+    return rc < 0 ? cli_complain_path(rc, "cannot destroy", job->path) : CLI_FINE;
 }

@@ -173,6 +173,9 @@ int cli_command_unknown(const char *name, enum cli_where where)
             best_distance = distance;
         }
     }
+    if (name[0] == '-')
+        return cli_complain("no option '%s' stands before a command; '%s' lists the commands", name,
+                            where == CLI_OUTSIDE ? "varve help" : "help");
     if (best != NULL)
         return cli_complain("no command '%s'; did you mean '%s'?", name, best);
     return cli_complain("no command '%s'; '%s' lists them", name,

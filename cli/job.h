@@ -37,6 +37,8 @@ int cli_complain(const char *format, ...) VV_PRINTF(1, 2);
 
 /* The same about a failure of the store: the words given and the library's story. */
 int cli_complain_store(int rc, const char *format, ...) VV_PRINTF(2, 3);
+/* The same about a path, which is named once: some stories do it themselves. */
+int cli_complain_path(int rc, const char *doing, const char *path);
 
 /* What stands before the colon of each complaint; "varve" at first. The text is not copied. */
 void cli_complain_as(const char *who);

@@ -37,7 +37,9 @@ static int store_batch(struct load *load, const struct cli_input *in)
     int rc = varve_write(load->job->db, load->batch, NULL);
     if (rc < 0) {
         cli_progress_end(&load->progress);
-        return cli_complain_store(rc, "%s:%llu", in->name, (unsigned long long)in->line);
+        return cli_complain("%s:%llu: %s; stopped with %llu entries stored, none of this batch",
+                            in->name, (unsigned long long)in->line, varve_last_error(),
+                            (unsigned long long)load->entries);
     }
     load->entries += varve_batch_count(load->batch);
     load->bytes += load->pending_bytes;
@@ -144,13 +146,15 @@ static void report(const struct load *load)
     }
     if (cli_given(&load->job->args, CLI_OPT_QUIET))
         return;
-    cli_out_printf(out, "%s entries, %s in %.2f s (%s entries/s, %s/s)",
+    cli_out_printf(out, "%s %s, %s in %.2f s (%s entries/s, %s/s)",
                    cli_format_count(count_text, load->entries),
+                   load->entries == 1 ? "entry" : "entries",
                    cli_format_bytes(bytes_text, (double)load->bytes), seconds,
                    cli_format_count(rate_text, (uint64_t)((double)load->entries / seconds)),
                    cli_format_bytes(byte_rate_text, (double)load->bytes / seconds));
     if (load->skipped > 0)
-        cli_out_printf(out, "; %s bad lines left out", cli_format_count(count_text, load->skipped));
+        cli_out_printf(out, "; %s bad %s left out", cli_format_count(count_text, load->skipped),
+                       load->skipped == 1 ? "line" : "lines");
     cli_out_byte(out, '\n');
 }
 

@@ -106,7 +106,14 @@ int cli_store_options(const struct cli_job *job, enum varve_mode mode, varve_opt
         return CLI_FINE;
     /* vv_buf_printf keeps a NUL behind the text. */
     int rc = varve_options_set(out, (const char *)settings->data);
-    return rc < 0 ? cli_complain_store(rc, "%s", "options") : CLI_FINE;
+    return rc < 0 ? cli_complain("%s", varve_last_error()) : CLI_FINE;
+}
+
+int cli_complain_path(int rc, const char *doing, const char *path)
+{
+    if (rc == VARVE_MISSING || rc == VARVE_FOREIGN || rc == VARVE_EXISTS)
+        return cli_complain("%s", varve_last_error());
+    return cli_complain_store(rc, "%s '%s'", doing, path);
 }
 
 int cli_store_open(struct cli_job *job, enum varve_mode mode)
@@ -115,7 +122,7 @@ int cli_store_open(struct cli_job *job, enum varve_mode mode)
     if (cli_store_options(job, mode, &options) != CLI_FINE)
         return CLI_ERROR;
     int rc = varve_open(job->path, &options, &job->db);
-    return rc < 0 ? cli_complain_store(rc, "cannot open '%s'", job->path) : CLI_FINE;
+    return rc < 0 ? cli_complain_path(rc, "cannot open", job->path) : CLI_FINE;
 }
 
 int cli_store_close(struct cli_job *job, int status)

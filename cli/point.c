@@ -62,7 +62,8 @@ int cli_run_put(struct cli_job *job)
         return job->args.count == 2 ? put(job, key, operands[1].bytes)
                                     : cli_complain("put takes a key and a value");
     if (key.size > VARVE_KEY_SIZE_MAX) {
-        status = cli_complain("the key exceeds %zu bytes", VARVE_KEY_SIZE_MAX);
+        status = cli_complain("put: a key of %zu bytes exceeds the limit of %zu", key.size,
+                              VARVE_KEY_SIZE_MAX);
         goto out;
     }
     varve_slice value = job->args.count == 2 ? operands[1].bytes : varve_bytes(NULL, 0);

@@ -4,11 +4,13 @@ import io
 import itertools
 import json
 import os
+import re
 import resource
 import signal
+import subprocess
 import time
 
-from harness import main, test
+from harness import VARVE, main, test
 
 FORMATS = ["tsv", "jsonl", "csv"]
 NASTY = [b"", b"\t", b"\n", b"\r", b"\r\n", b"\\", b"\\x41", b"\0", b"\x7f", b'"', b'""', b",", b" ",
@@ -268,6 +270,26 @@ def progress_shows_on_terminals_only(t):
     drawn = os.read(master, 65536)
     t.true(b"entries" in drawn and b"B/s" in drawn and drawn.count(b"\r") < 20, drawn)
     os.close(master)
+
+
+@test
+def a_load_that_the_disk_stops_says_how_far_it_came(t):
+    lines = b"".join(b"%06d\t%s\n" % (i, t.random.randbytes(50).hex().encode())
+                     for i in range(40000))
+    path = t.file("big.tsv", lines)
+    done = subprocess.run(["sh", "-c", 'ulimit -f 4000; exec "$@"', "sh", VARVE, "load", "-q",
+                           t.store, path], capture_output=True, check=False, timeout=60)
+    t.equal(done.returncode, 2)
+    said = re.search(rb"File too large; stopped with (\d+) entries stored", done.stderr)
+    t.true(said, done.stderr)
+    t.equal(t.run("count", t.store).out, said.group(1) + b"\n")
+
+
+@test
+def one_entry_is_no_entries(t):
+    t.true(t.run("load", t.store, stdin=b"a\tb\n").out.startswith(b"1 entry, "))
+    out = t.run("load", "--skip-errors", t.store, stdin=b"a\tb\nc\td\nbad\n").out
+    t.true(out.startswith(b"2 entries, ") and out.endswith(b"; 1 bad line left out\n"), out)
 
 
 main()

@@ -114,4 +114,15 @@ def a_path_that_is_no_store_is_refused_and_left_alone(t):
     t.equal(open(other, "rb").read(), b"Dear colleague")
 
 
+@test
+def a_complaint_names_the_path_and_the_option_once(t):
+    t.equal(t.fails("get", t.store, "k").err, b"varve: there is no store at %s\n" %
+            t.store.encode())
+    t.equal(t.fails("put", "-d", "strong", t.store, "k", "v").err,
+            b"varve: option 'durability=strong': no such value; there are none, os, interval, disk\n")
+    t.fails("--limit", t.store, says=b"no option '--limit' stands before a command")
+    t.fails("put", t.store, "k" * 65537, "v", says=b"put: a key of 65537 bytes exceeds the limit")
+    t.missing(t.store)
+
+
 main()

@@ -1,5 +1,5 @@
 /*
- * Care of a whole store: stat, flush, sync, compact, check, repair, destroy.
+ * Care of a whole store: flush, sync, compact, check, repair, destroy.
  */
 #include "command.h"
 #include "progress.h"
@@ -12,26 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* ---------------------------------------------------------------------------------- statistics */
-
-int cli_run_stat(struct cli_job *job)
-{
-    char *text = NULL;
-    bool json = cli_given(&job->args, CLI_OPT_JSON);
-    bool levels = cli_given(&job->args, CLI_OPT_LEVELS);
-    if (json && levels)
-        return cli_complain("--levels and --json exclude each other; --json holds the levels");
-    int rc =
-        levels ? varve_property(job->db, "levels", &text) : varve_stats_text(job->db, json, &text);
-    if (rc != VARVE_OK)
-        return cli_complain_store(rc, "stat");
-    size_t size = strlen(text);
-    cli_out_text(job->out, text);
-    if (size > 0 && text[size - 1] != '\n')
-        cli_out_byte(job->out, '\n');
-    varve_free(text);
-    return CLI_FINE;
-}
+/* --------------------------------------------------------------------------------- flush, sync */
 
 static int answer(struct cli_job *job, int rc, const char *what)
 {

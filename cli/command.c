@@ -76,7 +76,8 @@ const struct cli_command cli_commands[] = {
      "varve dump books >books.tsv\n"
      "varve dump books --format jsonl | zstd >books.jsonl.zst\n"},
     {"stat", "", "print statistics", CLI_ANYWHERE, true, CLI_OPEN_READ, CLI_OPERANDS_NONE, 0, 0,
-     OPTIONS_READ | CLI_BIT(LEVELS) | CLI_BIT(JSON), cli_run_stat, NULL,
+     OPTIONS_READ | CLI_BIT(LEVELS) | CLI_BIT(JSON), cli_run_stat,
+     "What is zero is left out; --json prints every statistic.\n",
      "varve stat books\n"
      "varve stat books --json\n"
      "varve stat books --levels\n"},

@@ -26,9 +26,12 @@ def names(path, text):
 @test
 def stat_prints_text_json_and_levels(t):
     fill(t)
-    t.true(b"\n" in t.run("stat", t.store).out)
+    lines = [line.split() for line in t.run("stat", t.store).out.decode().splitlines()]
+    t.true(["entries", "3,000", "about"] in lines, lines)
+    t.true(not any(line[-1] == "0" for line in lines), lines)
     t.true("keys_estimate" in json.loads(t.run("stat", "--json", t.store).out))
-    t.true(t.run("stat", "--levels", t.store).out.endswith(b"\n"))
+    levels = [line.split() for line in t.run("stat", "--levels", t.store).out.splitlines()]
+    t.equal([line[-1] for line in levels if line[0] == b"mem"], [b"3000"])
 
 
 @test

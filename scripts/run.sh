@@ -11,20 +11,27 @@ build=${BUILD:-build}
 varve=$build/varve
 records_least=100000
 
+bold=
+plain=
+if [ -t 1 ] && [ -z "${NO_COLOR-}" ] && [ "${TERM:-dumb}" != dumb ]; then
+    bold=$(printf '\033[1m')
+    plain=$(printf '\033[0m')
+fi
+
 say() {
     printf '\n%s\n' "$*"
 }
 
 # Prints a command as one would type it, then runs it.
 run() {
-    printf '\n$'
+    printf '\n%s$' "$bold"
     for part in "$@"; do
         case $part in
         *[!A-Za-z0-9_./:=-]* | '') printf " '%s'" "$part" ;;
         *) printf ' %s' "$part" ;;
         esac
     done
-    printf '\n'
+    printf '%s\n' "$plain"
     "$@"
 }
 
@@ -52,10 +59,12 @@ if [ -e "$store" ]; then
     records=$("$varve" count "$store")
 fi
 if [ "$records" -ge $records_least ]; then
-    say "$what. The $records records that an earlier run loaded are still in $store."
+    say "$what."
+    echo "The $records records that an earlier run loaded are still in $store."
 else
-    say "$what. Loading into $store."
-    printf '\n$ scripts/dataset %s >%s\n' $set_name "$build/$set_name.tsv"
+    say "$what."
+    echo "They go into a new store, $store."
+    printf '\n%s$ scripts/dataset %s >%s%s\n' "$bold" $set_name "$build/$set_name.tsv" "$plain"
     scripts/dataset $set_name >"$build/$set_name.tsv"
     run "$varve" load "$store" "$build/$set_name.tsv"
     run "$varve" compact "$store"
@@ -66,11 +75,11 @@ run "$varve" get "$store" "$word"
 [ -t 1 ] || echo
 say "All keys with a prefix:"
 run "$varve" scan "$store" --prefix "$prefix" --keys
-say "The first entry from some point on, as JSON:"
+say "The first entry from some point on, for programs:"
 run "$varve" scan "$store" --from "$prefix" --limit 1 --json
 say "How many there are:"
 run "$varve" count "$store"
-say "The statistics:"
+say "What there is to say about the store:"
 run "$varve" stat "$store"
 
 if [ -t 0 ] && [ -t 1 ]; then

@@ -42,7 +42,7 @@ struct repair {
     struct vv_version *version; /* of value files alone */
     struct vv_memtable *logs;
     vv_seq last_seq;
-    uint64_t kept, lost_values;
+    uint64_t kept, lost_tables, lost_blocks, lost_values;
 };
 
 static void say(struct repair *r, const char *line)
@@ -181,6 +181,7 @@ static int open_table(struct repair *r, uint64_t number)
     vv_table_unref(table);
     if (rc < 0) {
         int noted = vv_buf_append(&r->damaged, &number, sizeof number);
+        r->lost_tables++;
         return noted < 0 ? noted : absorb(r, rc);
     }
     return VV_OK;
@@ -208,6 +209,7 @@ static int open_tables(struct repair *r)
                            "table %06" PRIu64 " is missing with %" PRIu64 " entries",
                            r->sum.tables[i].number, r->sum.tables[i].facts.entries);
             say(r, line);
+            r->lost_tables++;
             rc = VV_OK;
         }
     }
@@ -544,6 +546,7 @@ static int note_damaged_tables(struct repair *r)
         (void)snprintf(line, sizeof line, "%06" PRIu64 ".sst: %" PRIu64 " damaged blocks lost",
                        number, vv_table_iter_damages(it));
         say(r, line);
+        r->lost_blocks += vv_table_iter_damages(it);
         rc = vv_buf_append(&r->damaged, &number, sizeof number);
     }
     return rc;
@@ -635,8 +638,10 @@ static int repair_all(struct repair *r)
         (rc = open_tables(r)) < 0 || (rc = find_values(r)) < 0 || (rc = read_logs(r)) < 0 ||
         (rc = rewrite(r)) < 0 || (rc = set_aside(r)) < 0)
         return rc;
-    (void)snprintf(line, sizeof line, "%" PRIu64 " keys kept, %" PRIu64 " values lost", r->kept,
-                   r->lost_values);
+    (void)snprintf(line, sizeof line,
+                   "%" PRIu64 " keys kept; lost: %" PRIu64 " tables, %" PRIu64
+                   " blocks of tables, %" PRIu64 " values",
+                   r->kept, r->lost_tables, r->lost_blocks, r->lost_values);
     say(r, line);
     return VV_OK;
 }

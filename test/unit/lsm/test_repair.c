@@ -7,12 +7,28 @@
 enum { KEYS = 60 };
 
 static unsigned lines;
+static char last_line[256];
 
 static void count_line(void *context, const char *line)
 {
     (void)context;
     CHECK(line[0] != 0);
+    (void)snprintf(last_line, sizeof last_line, "%s", line);
     lines++;
+}
+
+/* What the last line, which sums up, says of losses. */
+static void expect_losses(unsigned tables, unsigned blocks, unsigned values)
+{
+    unsigned long long kept;
+    unsigned t, b, v;
+    CHECK_EQ_INT(sscanf(last_line,
+                        "%llu keys kept; lost: %u tables, %u blocks of tables, %u values", &kept,
+                        &t, &b, &v),
+                 4);
+    CHECK_EQ_INT(t, tables);
+    CHECK_EQ_INT(b, blocks);
+    CHECK_EQ_INT(v, values);
 }
 
 static const char *key_of(unsigned i, char into[16])
@@ -163,6 +179,7 @@ TEST(a_damaged_block_costs_its_own_keys_only)
     CHECK(lost > 0);
     CHECK(lost < KEYS);
     CHECK_EQ_U64(world_files(&w, ".sst.damaged"), 1);
+    expect_losses(0, 1, 0);
     go_on(&w, given);
 }
 
@@ -179,6 +196,7 @@ TEST(a_table_that_cannot_be_opened_is_set_aside)
     repair(&w);
     (void)check_newest(&w);
     CHECK_EQ_U64(world_files(&w, ".sst.damaged"), 1);
+    expect_losses(1, 0, 0);
     go_on(&w, given);
 }
 
@@ -194,6 +212,7 @@ TEST(a_damaged_value_costs_its_own_key_and_no_older_one_takes_its_place)
     world_damage(&w, path, info.size_bytes / 2, 4);
     repair(&w);
     CHECK_EQ_INT(check_newest(&w), 1);
+    expect_losses(0, 0, 1);
     go_on(&w, given);
 }
 
@@ -425,6 +444,19 @@ TEST(a_merge_that_was_not_finished_replaces_nothing)
         }
     }
     world_free(&w);
+}
+
+TEST(a_missing_table_is_a_loss)
+{
+    struct world w;
+    char path[64];
+    begin(&w);
+    vv_seq given = w.given;
+    world_find(&w, ".sst", WORLD_LAST, path);
+    CHECK_OK(vv_env_remove(w.env, path));
+    repair(&w);
+    expect_losses(1, 0, 0);
+    go_on(&w, given);
 }
 
 TEST(repair_of_nothing_is_refused)

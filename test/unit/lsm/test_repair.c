@@ -216,6 +216,26 @@ TEST(a_damaged_value_costs_its_own_key_and_no_older_one_takes_its_place)
     go_on(&w, given);
 }
 
+TEST(a_damaged_value_that_nothing_refers_to_does_not_outlive_a_repair)
+{
+    struct world w;
+    char path[64];
+    world_create(&w);
+    world_write(&w, "key", 1, 5000);
+    world_write(&w, "key", 2, 5000);
+    world_flush(&w);
+    world_close(&w);
+    world_find(&w, ".val", WORLD_LAST, path);
+    world_damage(&w, path, 200, 4);
+    world_open(&w);
+    CHECK_RC(w.engine->ops->check(w.engine, NULL, NULL), VV_CORRUPT);
+    world_close(&w);
+    repair(&w);
+    CHECK_OK(w.engine->ops->check(w.engine, NULL, NULL));
+    world_check(&w, "key", 2, 5000);
+    world_free(&w);
+}
+
 TEST(a_missing_value_file_costs_what_was_in_it)
 {
     struct world w;

@@ -50,6 +50,7 @@
 #include "env/env.h"
 
 enum { VV_LOG_HEAD_SIZE = 96, VV_RECORD_HEAD_SIZE = 24, VV_UUID_SIZE = 16 };
+enum { VV_LOG_PUSH_BYTES = 1 << 20 };
 
 enum vv_log_kind {
     VV_LOG_WAL = 1,
@@ -141,6 +142,11 @@ VV_MUST int vv_log_sync_to(struct vv_log *log, uint64_t size_bytes);
  * syncs the file, yet counts no record as synced. Where cutting failed it may be tried again; a
  * failed sync is final, as above. Costs nothing when no append has failed. Any thread. */
 VV_MUST int vv_log_cut(struct vv_log *log);
+
+/* Starts writing to the device what was laid since the last time, if that is VV_LOG_PUSH_BYTES or
+ * more, so that the sync that comes has little left to do. It may take as long as the device likes:
+ * appending never does it by itself. Any thread. */
+void vv_log_push(struct vv_log *log);
 
 uint64_t vv_log_size(const struct vv_log *log);        /* bytes in use; any thread */
 uint64_t vv_log_synced_size(const struct vv_log *log); /* of these, known to be durable; 0 between

@@ -21,7 +21,6 @@
 enum {
     SMALL_SIZE_MAX = 4096,       /* records up to this are copied */
     STAGED_KEEP_BYTES = 1 << 20, /* a staging buffer larger than this is not kept */
-    PUSH_BYTES = 1 << 20,        /* writeback is started each time this much was laid */
     SPARE_CHUNK_BYTES = 1 << 20,
     STORY_SIZE = 512,
     STORY_PENDING = 1, /* in `failure`: somebody is writing the story */
@@ -40,10 +39,10 @@ struct vv_log {
     size_t part_cap;
     uint64_t seq_floor; /* the next record's sequence is at least this, */
     bool seq_exact;     /* and if this is set, exactly this */
-    uint64_t pushed_size;
 
     _Atomic(uint64_t) size;        /* release after the write: a syncer covers what it reads here */
     _Atomic(uint64_t) synced_size; /* release after the sync; changed under sync_mu */
+    _Atomic(uint64_t) pushed_size; /* relaxed: it tells pushers apart and guards nothing */
     _Atomic(int) failure;          /* release after the story is written; 0 while all is well */
     char story[STORY_SIZE];
 
@@ -290,15 +289,6 @@ static uint64_t lay(struct vv_log *log, const struct vv_record *records, size_t 
     return offset;
 }
 
-/* Starts writeback early, so that the sync that comes has little left to do. */
-static void push(struct vv_log *log, uint64_t end)
-{
-    if (end - log->pushed_size < PUSH_BYTES)
-        return;
-    vv_file_push(log->file, log->pushed_size, end - log->pushed_size);
-    log->pushed_size = end;
-}
-
 int vv_log_append(struct vv_log *log, const struct vv_record *records, size_t count,
                   uint64_t *offsets)
 {
@@ -315,10 +305,25 @@ int vv_log_append(struct vv_log *log, const struct vv_record *records, size_t co
     if ((rc = vv_file_write_at(log->file, offset, log->parts, log->part_count)) < 0)
         return poison(log, rc);
     atomic_store_explicit(&log->size, end, memory_order_release);
-    push(log, end);
     if (VV_UNLIKELY(log->staged.cap > STAGED_KEEP_BYTES))
         vv_buf_deinit(&log->staged);
     return VV_OK;
+}
+
+/* ---- pushing */
+
+void vv_log_push(struct vv_log *log)
+{
+    uint64_t pushed = atomic_load_explicit(&log->pushed_size, memory_order_relaxed);
+    uint64_t synced = atomic_load_explicit(&log->synced_size, memory_order_relaxed);
+    uint64_t from = pushed > synced ? pushed : synced;
+    uint64_t size = vv_log_size(log);
+    if (size <= from || size - from < VV_LOG_PUSH_BYTES)
+        return;
+    /* Of two who push at once, one does. */
+    if (atomic_compare_exchange_strong_explicit(&log->pushed_size, &pushed, size,
+                                                memory_order_relaxed, memory_order_relaxed))
+        vv_file_push(log->file, from, size - from);
 }
 
 /* ---- syncing */

@@ -211,8 +211,10 @@ static int copy_some(struct collect_job *c)
         if (rc == VV_CORRUPT)
             atomic_store(&from->damaged, true);
     }
-    if (c->writer != NULL)
+    if (c->writer != NULL) {
         vv_count(&lsm->counters.value_bytes_written, vv_value_writer_bytes(c->writer) - before);
+        vv_value_writer_push(c->writer);
+    }
     return rc;
 }
 

@@ -210,6 +210,8 @@ static int flush_step(struct vv_job *job, bool *done)
     }
     if (rc < 0)
         return rc;
+    if (f->values != NULL)
+        vv_value_writer_push(f->values);
     *done = rc == VV_END;
     if (*done && (rc = install(f)) < 0)
         return rc;

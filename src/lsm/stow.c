@@ -128,6 +128,9 @@ int vv_lsm_stow(struct vv_engine *e, vv_slice key, vv_slice value, uint8_t ref[V
     vv_mutex_unlock(&lsm->stow_mu);
     if (rc < 0)
         return rc;
+    if ((uint64_t)at.offset_units * 8 / VV_LOG_PUSH_BYTES !=
+        ((uint64_t)at.offset_units * 8 + value.size) / VV_LOG_PUSH_BYTES)
+        lsm->options.host->wake(lsm->options.host->context); /* a background step pushes it */
     vv_ref_encode(at, ref);
     vv_count(&lsm->counters.value_bytes_written, vv_value_record_size(key.size, value.size));
     return VV_OK;
@@ -248,7 +251,7 @@ static struct vv_stow *sealable_locked(struct vv_lsm *lsm)
 {
     vv_mutex_assert_held(&lsm->stow_mu);
     for (struct vv_stow *stow = lsm->stows; stow != NULL; stow = stow->next) {
-        if (stow->writer != NULL && stow != lsm->stow)
+        if (stow->writer != NULL && stow != lsm->stow && stow->pushing == 0)
             return stow;
     }
     return NULL;
@@ -307,6 +310,35 @@ static void forget_done_locked(struct vv_lsm *lsm)
         } else {
             at = &stow->next;
         }
+    }
+}
+
+/* The oldest file that has a writer and was not visited yet. */
+static struct vv_stow *hold_writer(struct vv_lsm *lsm, uint64_t above)
+{
+    struct vv_stow *found = NULL;
+    vv_mutex_lock(&lsm->stow_mu);
+    for (struct vv_stow *stow = lsm->stows; stow != NULL; stow = stow->next) {
+        if (stow->writer != NULL && stow->file->number > above &&
+            (found == NULL || stow->file->number < found->file->number))
+            found = stow;
+    }
+    if (found != NULL)
+        found->pushing++;
+    vv_mutex_unlock(&lsm->stow_mu);
+    return found;
+}
+
+void vv_lsm_stow_push(struct vv_lsm *lsm)
+{
+    struct vv_stow *stow;
+    uint64_t done = 0;
+    while ((stow = hold_writer(lsm, done)) != NULL) {
+        done = stow->file->number;
+        vv_value_writer_push(stow->writer);
+        vv_mutex_lock(&lsm->stow_mu);
+        stow->pushing--;
+        vv_mutex_unlock(&lsm->stow_mu);
     }
 }
 

@@ -269,6 +269,9 @@ int vv_lsm_tend(struct vv_engine *e, enum vv_tended *out)
     *out = VV_TENDED_IDLE;
     if (lsm->options.readonly)
         return VV_OK;
+    if (lsm->wal != NULL)
+        vv_wal_push(lsm->wal);
+    vv_lsm_stow_push(lsm);
     vv_mutex_lock(&lsm->mu);
     int rc = lsm->closing ? VV_NOTFOUND : next_job_locked(lsm, &job);
     vv_mutex_unlock(&lsm->mu);

@@ -57,6 +57,7 @@ struct vv_stow {
     struct vv_value_file *file;
     uint64_t bytes_max;     /* when to begin the next */
     uint32_t in_flight;     /* references given out, not yet in a memtable */
+    uint32_t pushing;       /* threads that use the writer without sync_mu: do not close it */
     uint64_t last_memtable; /* the newest memtable that has a reference into it */
     struct vv_stow *next;
 };
@@ -239,6 +240,8 @@ VV_MUST int vv_lsm_install_seal(struct vv_lsm *lsm, struct vv_value_file *file,
                                 uint64_t record_bytes, uint64_t record_count);
 /* Seals one file that is no longer written to, if there is one. Background. */
 VV_MUST int vv_lsm_stow_seal(struct vv_lsm *lsm, bool *worked);
+/* Starts writing to the device what was stowed. Background. */
+void vv_lsm_stow_push(struct vv_lsm *lsm);
 /* Whether sealing has waited too long for an idle moment. */
 bool vv_lsm_stow_behind(struct vv_lsm *lsm);
 void vv_lsm_stow_close(struct vv_lsm *lsm);

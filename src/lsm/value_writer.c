@@ -91,6 +91,11 @@ int vv_value_writer_sync(struct vv_value_writer *w)
     return vv_log_sync(w->log);
 }
 
+void vv_value_writer_push(struct vv_value_writer *w)
+{
+    vv_log_push(w->log);
+}
+
 uint64_t vv_value_writer_bytes(const struct vv_value_writer *w)
 {
     return atomic_load_explicit(&w->bytes, memory_order_relaxed);

@@ -94,6 +94,7 @@ VV_MUST int vv_value_writer_move(struct vv_value_writer *w, struct vv_value_file
 
 VV_MUST int vv_value_writer_sync(struct vv_value_writer *w);
 
+void vv_value_writer_push(struct vv_value_writer *w);            /* see vv_log_push; any thread */
 uint64_t vv_value_writer_bytes(const struct vv_value_writer *w); /* of value records; any thread */
 uint64_t vv_value_writer_count(const struct vv_value_writer *w);
 

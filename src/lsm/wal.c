@@ -342,6 +342,19 @@ int vv_wal_sync(struct vv_wal *wal, struct vv_wal_mark mark)
     return rc;
 }
 
+/* ------------------------------------------------------------------------------------ pushing */
+
+void vv_wal_push(struct vv_wal *wal)
+{
+    struct wal_log *log;
+    uint64_t done = 0;
+    while ((log = hold_unsynced(wal, done, UINT64_MAX)) != NULL) {
+        done = log->number;
+        vv_log_push(log->log);
+        release_synced(wal, log, false);
+    }
+}
+
 /* ----------------------------------------------------------------------------------- retiring */
 
 static int add_inherited(struct vv_wal *wal, uint64_t number, uint64_t size_bytes)

@@ -53,6 +53,9 @@ uint64_t vv_wal_log_behind(struct vv_wal *wal, vv_seq seq);
  * refer to in the value log may not be. */
 VV_MUST int vv_wal_sync(struct vv_wal *wal, struct vv_wal_mark mark);
 
+/* Starts writing to the device what was appended: background. */
+void vv_wal_push(struct vv_wal *wal);
+
 /* Tells of a log (or spare) of an earlier life, so that it is retired (or used) in its time. */
 VV_MUST int vv_wal_inherit(struct vv_wal *wal, uint64_t number, uint64_t size_bytes);
 VV_MUST int vv_wal_inherit_spare(struct vv_wal *wal, uint64_t number, uint64_t size_bytes);

@@ -212,8 +212,12 @@ int vv_lsm_append(struct vv_engine *e, struct vv_write *const *group, size_t cou
 {
     struct vv_lsm *lsm = (struct vv_lsm *)e;
     vv_mutex_lock(&lsm->write_mu);
+    uint64_t before = lsm->wal != NULL ? vv_wal_appended_bytes(lsm->wal) : 0;
     int rc = append_locked(lsm, group, count);
+    uint64_t after = lsm->wal != NULL ? vv_wal_appended_bytes(lsm->wal) : 0;
     vv_mutex_unlock(&lsm->write_mu);
+    if (before / VV_LOG_PUSH_BYTES != after / VV_LOG_PUSH_BYTES)
+        lsm->options.host->wake(lsm->options.host->context); /* a background step pushes it */
     return rc;
 }
 

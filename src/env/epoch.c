@@ -174,7 +174,7 @@ static struct note *notes_take_locked(struct vv_epoch *epoch)
     return taken;
 }
 
-void vv_epoch_retire(struct vv_epoch *epoch, void (*release)(void *object), void *object)
+void vv_epoch_retire_later(struct vv_epoch *epoch, void (*release)(void *object), void *object)
 {
     struct note *note = vv_alloc(sizeof *note);
     vv_mutex_lock(&epoch->mu);
@@ -185,9 +185,7 @@ void vv_epoch_retire(struct vv_epoch *epoch, void (*release)(void *object), void
         *epoch->end = note;
         epoch->end = &note->next;
     }
-    struct note *done = notes_take_locked(epoch);
     vv_mutex_unlock(&epoch->mu);
-    notes_release(done); /* it may be slow, and may retire in turn */
     if (note == NULL) {
         while (lowest_inside(epoch) <= at)
             (void)sched_yield();
@@ -195,10 +193,16 @@ void vv_epoch_retire(struct vv_epoch *epoch, void (*release)(void *object), void
     }
 }
 
+void vv_epoch_retire(struct vv_epoch *epoch, void (*release)(void *object), void *object)
+{
+    vv_epoch_retire_later(epoch, release, object);
+    vv_epoch_collect(epoch);
+}
+
 void vv_epoch_collect(struct vv_epoch *epoch)
 {
     vv_mutex_lock(&epoch->mu);
     struct note *done = notes_take_locked(epoch);
     vv_mutex_unlock(&epoch->mu);
-    notes_release(done);
+    notes_release(done); /* it may be slow, and may retire in turn */
 }

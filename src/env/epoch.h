@@ -36,6 +36,10 @@ void vv_epoch_leave(struct vv_epoch *epoch, uint32_t slot);
  * Out of memory for the note it waits for the readers instead: never call it within a span. */
 void vv_epoch_retire(struct vv_epoch *epoch, void (*release)(void *object), void *object);
 
+/* The same, but releases nothing now, neither this object nor others: for those whom it must not
+ * keep. Somebody has to call vv_epoch_collect. */
+void vv_epoch_retire_later(struct vv_epoch *epoch, void (*release)(void *object), void *object);
+
 /* Releases what can be released now. */
 void vv_epoch_collect(struct vv_epoch *epoch);
 

@@ -45,7 +45,7 @@ struct vv_view *vv_lsm_swap_view_locked(struct vv_lsm *lsm, struct vv_view *view
     return atomic_exchange(&lsm->view, view);
 }
 
-static void release_view(void *object)
+void vv_lsm_release_view(void *object)
 {
     vv_view_unref(object);
 }
@@ -53,7 +53,7 @@ static void release_view(void *object)
 void vv_lsm_retire_view(struct vv_lsm *lsm, struct vv_view *old)
 {
     if (old != NULL)
-        vv_epoch_retire(lsm->epoch, release_view, old);
+        vv_epoch_retire(lsm->epoch, vv_lsm_release_view, old);
 }
 
 struct vv_view *vv_lsm_view(struct vv_lsm *lsm)

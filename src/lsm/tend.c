@@ -272,6 +272,7 @@ int vv_lsm_tend(struct vv_engine *e, enum vv_tended *out)
     if (lsm->wal != NULL)
         vv_wal_push(lsm->wal);
     vv_lsm_stow_push(lsm);
+    vv_epoch_collect(lsm->epoch);
     vv_mutex_lock(&lsm->mu);
     int rc = lsm->closing ? VV_NOTFOUND : next_job_locked(lsm, &job);
     vv_mutex_unlock(&lsm->mu);

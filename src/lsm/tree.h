@@ -205,6 +205,7 @@ void vv_view_fill_locked(struct vv_lsm *lsm, struct vv_view *view, struct vv_mem
 /* Publishes a view and gives the old one, which goes to vv_lsm_retire_view without locks. */
 struct vv_view *vv_lsm_swap_view_locked(struct vv_lsm *lsm, struct vv_view *view);
 void vv_lsm_retire_view(struct vv_lsm *lsm, struct vv_view *old);
+void vv_lsm_release_view(void *view); /* vv_view_unref, for epochs */
 
 /* -------------------------------------------------------------------------------------- write.c */
 

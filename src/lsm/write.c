@@ -109,7 +109,8 @@ static void push_frozen(struct vv_lsm *lsm, struct vv_memtable *next, struct vv_
     vv_view_fill_locked(lsm, view, next, version);
     struct vv_view *old = vv_lsm_swap_view_locked(lsm, view);
     vv_mutex_unlock(&lsm->mu);
-    vv_lsm_retire_view(lsm, old);
+    /* What readers kept until now is released by a background step: it may be a whole memtable. */
+    vv_epoch_retire_later(lsm->epoch, vv_lsm_release_view, old);
 }
 
 int vv_lsm_freeze_locked(struct vv_lsm *lsm)

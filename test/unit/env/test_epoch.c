@@ -50,6 +50,24 @@ TEST(an_object_stays_until_those_who_might_see_it_have_left)
     vv_epoch_free(epoch);
 }
 
+TEST(who_retires_for_later_releases_nothing)
+{
+    struct vv_epoch *epoch;
+    int first = 0;
+    int second = 0;
+    CHECK_OK(vv_epoch_new(&epoch));
+    uint32_t slot = vv_epoch_enter(epoch);
+    vv_epoch_retire(epoch, count_release, &first);
+    vv_epoch_leave(epoch, slot);
+    vv_epoch_retire_later(epoch, count_release, &second);
+    CHECK_EQ_INT(first, 0);
+    CHECK_EQ_INT(second, 0);
+    vv_epoch_collect(epoch);
+    CHECK_EQ_INT(first, 1);
+    CHECK_EQ_INT(second, 1);
+    vv_epoch_free(epoch);
+}
+
 static void enter_and_retire(void *arg)
 {
     struct vv_epoch *epoch = arg;

@@ -4,12 +4,15 @@
  *   - seal value files that are full;
  *   - write a spare log in advance, where every commit is synced;
  *   - when nobody writes: flush a memtable that hides much of what is stored, and begin a new value
- *     file when the present one is mostly garbage, so that both can be cleaned up.
+ *     file when the present one is mostly garbage, so that both can be cleaned up; then give back
+ *     the memory that is kept for memtables.
  */
 #include "lsm/job.h"
 
 /* Below this a memtable is not flushed early, unless somebody waits for the store to settle. */
 enum { EARLY_FLUSH_BYTES = 1 << 20 };
+
+enum { SHRINK_REGIONS = 16 }; /* of the memory for memtables, given back in one step */
 
 static int make_spare(struct vv_lsm *lsm, bool *worked)
 {
@@ -86,12 +89,16 @@ static int do_idle_chore(struct vv_lsm *lsm, bool *worked)
     vv_mutex_lock(&lsm->mu);
     bool idle = vv_lsm_idle_locked(lsm) && lsm->pauses == 0 && lsm->frozen_count == 0;
     bool waited_for = lsm->settlers > 0;
+    bool shrunk = false;
     vv_mutex_unlock(&lsm->mu);
     if (!idle)
         return VV_OK;
     int rc = flush_early(lsm, waited_for, worked);
     if (rc == VV_OK && !*worked)
         rotate_rotten_file(lsm, worked);
+    for (int i = 0; rc == VV_OK && !*worked && i < SHRINK_REGIONS; i++)
+        shrunk = vv_mempool_shrink(lsm->mempool) || shrunk;
+    *worked = *worked || shrunk;
     return rc;
 }
 

@@ -103,7 +103,8 @@ static int create_store(struct vv_lsm *lsm, struct vv_recovered *recovered)
     lsm->active_id = 1;
     if ((rc = vv_recover_next_file(lsm, 1)) < 0)
         return rc;
-    return vv_memtable_new(vv_lsm_order(lsm), lsm->options.account, &lsm->active);
+    return vv_memtable_new_from(vv_lsm_order(lsm), lsm->options.account, lsm->mempool,
+                                &lsm->active);
 }
 
 /* Beside a writer: logs may have been retired since they were listed, and even written over while
@@ -189,6 +190,7 @@ void vv_lsm_free(struct vv_lsm *lsm)
     vv_values_free(lsm->values);
     vv_tables_free(lsm->tables);
     vv_cache_free(lsm->cache);
+    vv_mempool_unref(lsm->mempool);
     vv_notes_deinit(&lsm->notes);
     vv_mutex_deinit(&lsm->mu);
     vv_mutex_deinit(&lsm->install_mu);
@@ -270,6 +272,12 @@ int vv_lsm_new(const struct vv_lsm_options *options, struct vv_lsm **out)
     }
     lsm->base.ops = &lsm->ops;
     init_locks(lsm);
+    int rc =
+        vv_mempool_new(options->account, (size_t)lsm->options.tuning.memtable_bytes, &lsm->mempool);
+    if (rc < 0) {
+        vv_lsm_free(lsm);
+        return rc;
+    }
     *out = lsm;
     return VV_OK;
 }

@@ -6,28 +6,58 @@
 enum {
     ARENA_HEAD = 64,
     REGION_BYTES_FIRST = 16 << 10,
-    REGION_BYTES_MAX = 1 << 20,
+    REGION_BYTES_MAX = VV_MEMPOOL_REGION_BYTES,
     LEFT_GIVEN_UP = 4 << 10
 };
 
-void vv_memspace_init(struct vv_memspace *space, struct vv_account *account)
+/* At the beginning of each region from the pool. */
+struct vv_mempiece {
+    struct vv_mempiece *next;
+};
+
+void vv_memspace_init(struct vv_memspace *space, struct vv_account *account,
+                      struct vv_mempool *pool)
 {
-    *space = (struct vv_memspace){.region_bytes = REGION_BYTES_FIRST};
+    *space = (struct vv_memspace){.pool = pool, .region_bytes = REGION_BYTES_FIRST};
+    vv_mempool_ref(pool);
     vv_arena_init(&space->arena, account, VV_OWNER_MEMTABLE);
 }
 
 void vv_memspace_deinit(struct vv_memspace *space)
 {
+    while (space->pieces != NULL) {
+        struct vv_mempiece *piece = space->pieces;
+        space->pieces = piece->next;
+        vv_mempool_give(space->pool, piece);
+    }
     vv_arena_deinit(&space->arena);
+    vv_mempool_unref(space->pool);
+    space->pool = NULL;
+}
+
+static uint8_t *take_from_pool(struct vv_memspace *space)
+{
+    struct vv_mempiece *piece = vv_mempool_take(space->pool);
+    if (piece == NULL)
+        return NULL;
+    piece->next = space->pieces;
+    space->pieces = piece;
+    space->pool_bytes += VV_MEMPOOL_REGION_BYTES;
+    return (uint8_t *)piece + ARENA_HEAD;
 }
 
 static int region_add(struct vv_memspace *space, size_t need)
 {
     /* A large reservation gets its exact size, or half a region might go to waste with each. */
     size_t size_bytes = space->region_bytes - ARENA_HEAD;
-    if (need > size_bytes / 4)
+    bool is_usual = need <= size_bytes / 4;
+    uint8_t *at;
+    if (!is_usual)
         size_bytes = (need | (VV_MEMSPACE_ALIGN_MAX - 1)) + 1;
-    uint8_t *at = vv_arena_alloc(&space->arena, size_bytes, VV_MEMSPACE_ALIGN_MAX);
+    if (is_usual && space->pool != NULL && space->region_bytes == VV_MEMPOOL_REGION_BYTES)
+        at = take_from_pool(space);
+    else
+        at = vv_arena_alloc(&space->arena, size_bytes, VV_MEMSPACE_ALIGN_MAX);
     if (at == NULL)
         return VV_NOMEM;
     if (space->region_bytes < REGION_BYTES_MAX)
@@ -61,7 +91,8 @@ static void *region_take(struct vv_memregion *region, size_t size_bytes, size_t 
 static void used_store(struct vv_memspace *space)
 {
     size_t left = space->current.left + space->next.left;
-    atomic_store_explicit(&space->used_bytes, vv_arena_used(&space->arena) - left,
+    atomic_store_explicit(&space->used_bytes,
+                          vv_arena_used(&space->arena) + space->pool_bytes - left,
                           memory_order_relaxed);
 }
 

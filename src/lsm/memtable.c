@@ -21,11 +21,17 @@ static bool is_filtered(const struct vv_memtable *m)
 int vv_memtable_new(const struct vv_order *order, struct vv_account *account,
                     struct vv_memtable **out)
 {
+    return vv_memtable_new_from(order, account, NULL, out);
+}
+
+int vv_memtable_new_from(const struct vv_order *order, struct vv_account *account,
+                         struct vv_mempool *pool, struct vv_memtable **out)
+{
     struct vv_memtable *m = vv_alloc_zero(sizeof *m);
     if (m == NULL)
         return VV_NOMEM;
     atomic_store_explicit(&m->refs, 1, memory_order_relaxed);
-    vv_memspace_init(&m->space, account);
+    vv_memspace_init(&m->space, account, pool);
     int rc = vv_memtree_init(&m->tree, order, &m->space);
     if (rc == VV_OK && is_filtered(m))
         rc = vv_memfilter_init(&m->filter, account);

@@ -11,6 +11,7 @@
 #include "kv/entry.h"
 #include "kv/iter.h"
 #include "kv/order.h"
+#include "lsm/mempool.h"
 
 struct vv_memtable;
 
@@ -18,6 +19,9 @@ struct vv_memtable;
  * longer than it. */
 VV_MUST int vv_memtable_new(const struct vv_order *order, struct vv_account *account,
                             struct vv_memtable **out);
+/* The same, with its memory from a pool and back to it. */
+VV_MUST int vv_memtable_new_from(const struct vv_order *order, struct vv_account *account,
+                                 struct vv_mempool *pool, struct vv_memtable **out);
 void vv_memtable_ref(struct vv_memtable *m);
 void vv_memtable_unref(struct vv_memtable *m); /* the last one frees it; NULL is fine */
 

@@ -224,6 +224,7 @@ static size_t node_bytes(uint32_t level)
 static struct vv_memnode *node_new(struct vv_memtree *t, uint32_t level)
 {
     struct vv_memnode *node = vv_memspace_take(t->space, node_bytes(level), NODE_ALIGN);
+    memset(node, 0, node_bytes(level));
     node->level = level;
     if (level == 0)
         t->leaf_count++;

@@ -278,7 +278,8 @@ int vv_recover_read(struct vv_lsm *lsm, struct vv_recovered *out)
         goto out;
     if ((rc = vv_replay_survey(lsm, out->version, &out->replay)) < 0)
         goto out;
-    if ((rc = vv_memtable_new(vv_lsm_order(lsm), lsm->options.account, &lsm->active)) < 0)
+    if ((rc = vv_memtable_new_from(vv_lsm_order(lsm), lsm->options.account, lsm->mempool,
+                                   &lsm->active)) < 0)
         goto out;
     lsm->active_id = 1;
     rc = vv_replay_insert(lsm, out->version, &out->replay);

@@ -83,6 +83,7 @@ struct vv_lsm {
     struct vv_shape shape;
     uint8_t uuid[VV_TABLE_UUID_SIZE];
     struct vv_cache *cache;
+    struct vv_mempool *mempool;
     struct vv_tables *tables;
     struct vv_values *values;
     struct vv_epoch *epoch;

@@ -119,7 +119,7 @@ int vv_lsm_freeze_locked(struct vv_lsm *lsm)
     struct vv_memtable *next = NULL;
     struct vv_view *view = NULL;
     uint64_t log = lsm->newest_log; /* without a log, a number above all there ever were */
-    int rc = vv_memtable_new(vv_lsm_order(lsm), lsm->options.account, &next);
+    int rc = vv_memtable_new_from(vv_lsm_order(lsm), lsm->options.account, lsm->mempool, &next);
     if (rc < 0)
         return rc;
     if ((view = vv_alloc_zero(sizeof *view)) == NULL) {

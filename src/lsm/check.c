@@ -143,7 +143,9 @@ int vv_lsm_check(struct vv_engine *e, void (*report)(void *context, const char *
     struct vv_lsm *lsm = (struct vv_lsm *)e;
     struct checker c = {.report = report, .context = context};
     struct vv_version *version = vv_lsm_version(lsm);
-    int rc = check_version(&c, version);
+    int rc = absorb(&c, vv_current_check(lsm->options.env, lsm->options.path));
+    if (rc == VV_OK)
+        rc = check_version(&c, version);
     vv_version_unref(version);
     if (rc == VV_OK)
         rc = check_logs(&c, lsm);

@@ -70,6 +70,18 @@ static int current_read(struct vv_env *env, const char *dir, uint64_t *number)
     return vv_current_parse(vv_slice_of(text, got), number) ? VV_OK : VV_NOTFOUND;
 }
 
+int vv_current_check(struct vv_env *env, const char *dir)
+{
+    struct vv_path path = vv_path_of(dir, VV_NAME_CURRENT, 0);
+    char text[CURRENT_SIZE_MAX];
+    uint64_t number;
+    size_t got;
+    int rc = read_head(env, path.text, text, &got);
+    if (rc == VV_OK && !vv_current_parse(vv_slice_of(text, got), &number))
+        rc = vv_fail(VV_CORRUPT, "%s: the line at offset 0 names no MANIFEST", path.text);
+    return rc < 0 ? rc : VV_OK;
+}
+
 int vv_current_is_leveldb(struct vv_env *env, const char *dir, bool *out)
 {
     struct vv_path path = vv_path_of(dir, VV_NAME_CURRENT, 0);

@@ -40,6 +40,9 @@ VV_MUST int vv_manifest_read(struct vv_env *env, const char *dir,
 /* Whether the CURRENT file's text is whole; gives the number it names. */
 bool vv_current_parse(vv_slice text, uint64_t *number);
 
+/* VV_CORRUPT when there is a CURRENT whose text is not whole, though the store opens without it. */
+VV_MUST int vv_current_check(struct vv_env *env, const char *dir);
+
 /* Whether CURRENT is that of LevelDB and its descendants: the name alone, and under that name no
  * record log of ours. No damage to a CURRENT of ours looks like that. */
 VV_MUST int vv_current_is_leveldb(struct vv_env *env, const char *dir, bool *out);

@@ -336,6 +336,24 @@ TEST(checking_a_whole_store_finds_nothing_and_a_damaged_one_is_told)
     CHECK_OK(varve_check(path, NULL, NULL, NULL));
 }
 
+TEST(a_pointer_to_the_manifest_that_is_damaged_is_told)
+{
+    home = test_tmpdir();
+    const char *path = in_tmp(0, "s");
+    varve *db = open_as(path, "");
+    int lines = 0;
+    CHECK_OK(varve_put(db, VARVE_STR("k"), VARVE_STR("v")));
+    CHECK_OK(varve_close(db));
+    FILE *current = fopen(in_tmp(1, "s/CURRENT"), "w");
+    CHECK(current != NULL && fputs("MANIFEST-", current) > 0 && fclose(current) == 0);
+    CHECK_RC(varve_check(path, NULL, count_lines, &lines), VARVE_CORRUPT);
+    CHECK_EQ_INT(lines, 1);
+    db = open_as(path, "mode=existing"); /* does without it, and writes a new one */
+    check_value(db, "k", "v");
+    CHECK_OK(varve_close(db));
+    CHECK_OK(varve_check(path, NULL, NULL, NULL));
+}
+
 TEST(facts_about_a_store_can_be_asked_for_by_name)
 {
     home = test_tmpdir();

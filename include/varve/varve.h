@@ -439,6 +439,12 @@ VARVE_API int varve_get_stats(varve *db, varve_stats *out);
 /* The same as a page of text, or as one JSON object; free it with varve_free. */
 VARVE_API int varve_stats_text(varve *db, int json, char **out);
 
+/* About how many bytes the keys from `from` up to, not including, `to` take up in tables, value log
+ * and memtables (data NULL: open end), with what is overwritten and not yet collected. An estimate
+ * at the cost of a few gets; values of 4 KiB and more count once they are flushed. Errors:
+ * VARVE_TOOBIG, VARVE_CORRUPT, VARVE_IO. */
+VARVE_API int varve_range_bytes(varve *db, varve_slice from, varve_slice to, uint64_t *out);
+
 /* One named fact as text; free it with varve_free. Every field of varve_stats by its name, and:
  * "engine", "path", "uuid", "format", "options" (those in force, as varve_options_set takes them),
  * "levels" (a table of levels), "files" (one line a file). VARVE_NOTFOUND for other names. */

@@ -178,6 +178,22 @@ int varve_get_stats(varve *db, varve_stats *out)
     return VV_OK;
 }
 
+int varve_range_bytes(varve *db, varve_slice from, varve_slice to, uint64_t *out)
+{
+    struct vv_call call;
+    if (out == NULL)
+        return vv_fail(VV_INVALID, "nowhere to put the number");
+    int rc = vv_key_check(from);
+    if (rc == VV_OK)
+        rc = vv_key_check(to);
+    if (rc < 0 || (rc = vv_store_enter(db, &call)) < 0)
+        return rc;
+    struct vv_engine *e = db->store->engine;
+    rc = e->ops->range_bytes(e, vv_slice_from(from), vv_slice_from(to), out);
+    vv_guard_leave(&call, VV_DOOR_OTHER);
+    return rc;
+}
+
 /* ---- text */
 
 static uint64_t field_value(const varve_stats *stats, const struct field *field, size_t index)

@@ -101,6 +101,10 @@ struct vv_engine_ops {
     int (*changed)(struct vv_engine *e, vv_seq since, vv_slice key, bool *out);
     int (*range_changed)(struct vv_engine *e, vv_seq since, vv_slice from, vv_slice to, bool *out);
 
+    /* About how many bytes the keys from `from` up to, not including, `to` take up (data NULL: open
+     * end), in files and in memory. Reads as a few gets do. */
+    int (*range_bytes)(struct vv_engine *e, vv_slice from, vv_slice to, uint64_t *out);
+
     /* One bounded step of background work; several threads may tend at once. A failed step has changed
      * nothing and may be tried again, better after a while. */
     int (*tend)(struct vv_engine *e, enum vv_tended *out);

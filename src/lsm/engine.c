@@ -243,6 +243,7 @@ static const struct vv_engine_ops lsm_ops = {
     .resolve = vv_lsm_resolve,
     .changed = vv_lsm_changed,
     .range_changed = vv_lsm_range_changed,
+    .range_bytes = vv_lsm_range_bytes,
     .tend = vv_lsm_tend,
     .flush_begin = vv_lsm_flush_begin,
     .flush_done = vv_lsm_flush_done,

@@ -173,6 +173,11 @@ uint64_t vv_memtable_raw_bytes(const struct vv_memtable *m)
     return atomic_load_explicit(&m->raw_bytes, memory_order_relaxed);
 }
 
+uint64_t vv_memtable_below(const struct vv_memtable *m, vv_slice key)
+{
+    return (uint64_t)((double)vv_memtable_raw_bytes(m) * vv_memtree_share(&m->tree, key));
+}
+
 static void chain_check(const struct vv_memtable *m, const struct vv_memrecord *newest,
                         uint64_t *count, uint64_t *raw_bytes)
 {

@@ -46,6 +46,9 @@ size_t vv_memtable_bytes(const struct vv_memtable *m);       /* memory in use; a
 uint64_t vv_memtable_count(const struct vv_memtable *m);     /* versions in it; any thread */
 uint64_t vv_memtable_raw_bytes(const struct vv_memtable *m); /* their keys and values */
 
+/* About how many of them belong to keys below `key`, as if all entries had one size. */
+uint64_t vv_memtable_below(const struct vv_memtable *m, vv_slice key);
+
 /* Asserts all invariants; no insert may run. */
 void vv_memtable_check(const struct vv_memtable *m);
 

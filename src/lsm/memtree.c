@@ -164,6 +164,33 @@ void vv_memtree_find(const struct vv_memtree *t, vv_slice key, struct vv_memspot
     } while (VV_UNLIKELY(!vv_memnode_unchanged(out->leaf, out->version)));
 }
 
+/* Whatever a change shows of itself here, its pointers are good and the sum is a guess anyway: so
+ * the versions are not asked. */
+double vv_memtree_share(const struct vv_memtree *t, vv_slice key)
+{
+    const struct vv_memnode *node = atomic_load_explicit(&t->root, memory_order_acquire);
+    enum side side = side_of(t, node, key);
+    double below = 0;
+    double width = 1; /* of the node, as a share of all */
+    while (side == AMONG_ALL && node->level > 0) {
+        uint32_t index = child_search(t, node, key);
+        uint32_t count = vv_memnode_count(node);
+        double slots = 0, slots_below = 0;
+        for (uint32_t i = 0; i < count; i++) {
+            slots_below = i == index ? slots : slots_below;
+            slots += vv_memnode_count(child_load(node, i));
+        }
+        below += width * slots_below / slots;
+        node = child_load(node, index);
+        width *= vv_memnode_count(node) / slots;
+    }
+    const struct vv_memrecord *equal;
+    uint32_t count = vv_memnode_count(node);
+    if (side == AMONG_ALL && count > 0)
+        below += width * node_search(t, node, 0, key, &equal) / count;
+    return side == BEHIND_ALL ? 1 : below < 1 ? below : 1;
+}
+
 /* ---- the inserting thread: nodes */
 
 static uint32_t count_of(const struct vv_memnode *node)

@@ -119,6 +119,10 @@ VV_MUST int vv_memtree_init(struct vv_memtree *t, const struct vv_order *order,
 
 void vv_memtree_find(const struct vv_memtree *t, vv_slice key, struct vv_memspot *out);
 
+/* About which share of the keys, from 0 to 1, lies below `key`. Of a node it knows how full its
+ * children are, and takes their children for equally full. */
+double vv_memtree_share(const struct vv_memtree *t, vv_slice key);
+
 /* The version of a node that does not change just now. The writer is inside for some tens of
  * nanoseconds, so waiting is cheaper than going elsewhere. */
 static inline uint32_t vv_memnode_stable(const struct vv_memnode *node)

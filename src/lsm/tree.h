@@ -263,6 +263,10 @@ VV_MUST int vv_lsm_changed(struct vv_engine *e, vv_seq since, vv_slice key, bool
 VV_MUST int vv_lsm_range_changed(struct vv_engine *e, vv_seq since, vv_slice from, vv_slice to,
                                  bool *out);
 
+/* ------------------------------------------------------------------------------------- extent.c */
+
+VV_MUST int vv_lsm_range_bytes(struct vv_engine *e, vv_slice from, vv_slice to, uint64_t *out);
+
 /* ------------------------------------------------------------------------------------- chores.c */
 
 /* Small background work that is no job. */

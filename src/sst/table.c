@@ -324,7 +324,22 @@ int vv_table_get(struct vv_table *t, vv_slice key, uint64_t hash, vv_seq seq,
 
 /* ------------------------------------------------------------------------------------ sizes */
 
-/* The offset of the data block that holds `key` or what follows it. */
+/* How far into the data block in that slot the entries below `key` reach. */
+static int offset_in_block(struct vv_table *t, uint32_t partition,
+                           const struct vv_block_view *index, uint32_t slot, vv_slice key,
+                           uint64_t *out)
+{
+    struct vv_open_block data;
+    int rc = vv_table_open_data(t, partition, index, slot, &data);
+    if (rc != VV_OK)
+        return rc;
+    uint64_t below = vv_block_search(&data.view, t->order, key, VV_BOUND_FIRST);
+    *out = vv_index_entry_of(index, slot).at.size * below / data.view.count;
+    vv_block_unref(data.held);
+    return VV_OK;
+}
+
+/* Where the entries below `key` end. */
 static int offset_of(struct vv_table *t, vv_slice key, uint64_t *out)
 {
     uint32_t partition = vv_table_partition_of(t, key, VV_BOUND_FIRST);
@@ -339,11 +354,16 @@ static int offset_of(struct vv_table *t, vv_slice key, uint64_t *out)
     if (rc != VV_OK)
         return rc;
     uint32_t slot = vv_block_search(index, t->order, key, VV_BOUND_FIRST);
-    uint64_t offset = slot < index->count ? vv_index_entry_of(index, slot).at.offset
-                                          : t->partitions[partition].index.offset;
-    *out = offset < t->blocks_end ? offset : t->blocks_end;
+    uint64_t offset = t->partitions[partition].index.offset;
+    uint64_t within = 0;
+    if (slot < index->count) {
+        offset = vv_index_entry_of(index, slot).at.offset;
+        rc = offset_in_block(t, partition, index, slot, key, &within);
+    }
     vv_block_unref(held);
-    return VV_OK;
+    if (rc == VV_OK)
+        *out = offset < t->blocks_end - within ? offset + within : t->blocks_end;
+    return rc;
 }
 
 int vv_table_approximate_bytes(struct vv_table *t, vv_slice from, vv_slice to, uint64_t *out)

@@ -166,8 +166,7 @@ VV_MUST int vv_table_visit_refs(struct vv_table *t, uint64_t file,
  * VV_CORRUPT at the first damage. */
 VV_MUST int vv_table_check(struct vv_table *t);
 
-/* Bytes of the file between two keys, from the index alone, without reading blocks if the index is
- * in memory. */
+/* About how many bytes of the file lie between two keys. Reads as much as two lookups do. */
 VV_MUST int vv_table_approximate_bytes(struct vv_table *t, vv_slice from, vv_slice to,
                                        uint64_t *out);
 

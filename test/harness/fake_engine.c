@@ -480,6 +480,21 @@ static int fake_compact_begin(struct vv_engine *e, const vv_slice *from, const v
     return take_ticket(of(e), ticket);
 }
 
+static int fake_range_bytes(struct vv_engine *e, vv_slice from, vv_slice to, uint64_t *out)
+{
+    struct fake_engine *f = of(e);
+    *out = 0;
+    vv_mutex_lock(&f->mu);
+    for (size_t i = 0; i < f->count; i++) {
+        const struct vv_entry *at = &f->versions[i].entry;
+        if ((from.data == NULL || vv_order_cmp(f->order, at->key, from) >= 0) &&
+            (to.data == NULL || vv_order_cmp(f->order, at->key, to) < 0))
+            *out += at->key.size + at->value.size;
+    }
+    vv_mutex_unlock(&f->mu);
+    return VV_OK;
+}
+
 static void fake_pause(struct vv_engine *e, int change)
 {
     atomic_fetch_add(&of(e)->controls->seen.pauses, change);
@@ -521,6 +536,7 @@ static const struct vv_engine_ops fake_ops = {
     .resolve = fake_resolve,
     .changed = fake_changed,
     .range_changed = fake_range_changed,
+    .range_bytes = fake_range_bytes,
     .tend = fake_tend,
     .flush_begin = fake_flush_begin,
     .flush_done = ticket_done,

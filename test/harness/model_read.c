@@ -386,6 +386,21 @@ void model_held_pin(struct model *m)
     held->hash = vv_hash(vv_slice_of(held->pin.data, held->pin.size));
 }
 
+/* Of a range no exact number is promised; but a part is no larger than the whole. */
+static void model_range_bytes(struct model *m)
+{
+    varve_slice from = sample_public(sample_key_pick(&m->keys, &m->rng));
+    varve_slice to = sample_public(sample_key_pick(&m->keys, &m->rng));
+    varve_slice none = varve_bytes(NULL, 0);
+    uint64_t part = 0;
+    uint64_t whole = 0;
+
+    TRAIL_OK(varve_range_bytes(m->rig.db, from, to, &part));
+    TRAIL_OK(varve_range_bytes(m->rig.db, none, none, &whole));
+    if (m->rig.world.stepped)
+        TRAIL_CHECK(part <= whole);
+}
+
 void model_stats(struct model *m)
 {
     varve_stats stats = {.size = sizeof stats};
@@ -410,6 +425,7 @@ void model_stats(struct model *m)
     TRAIL_CHECK(stats.memory_budget == m->rig.options.memory_budget);
     TRAIL_CHECK(stats.value_log_garbage_bytes <= stats.value_log_bytes);
     TRAIL_CHECK(stats.cache_bytes <= stats.memory_budget);
+    model_range_bytes(m);
 }
 
 void model_release(struct model *m, enum model_handles handles)

@@ -497,6 +497,32 @@ TEST(statistics_count_what_was_done)
     CHECK_OK(varve_close(db));
 }
 
+TEST(a_range_is_measured_from_its_first_key_up_to_its_end)
+{
+    struct fake_controls controls = {0};
+    varve *db = fake_store(&controls, "");
+    varve_slice open_end = varve_bytes(NULL, 0);
+    static char long_key[VARVE_KEY_SIZE_MAX + 1];
+    uint64_t bytes;
+    CHECK_OK(varve_put(db, str("a"), str("1")));
+    CHECK_OK(varve_put(db, str("b"), str("22")));
+    CHECK_OK(varve_put(db, str("c"), str("333")));
+    CHECK_OK(varve_range_bytes(db, open_end, open_end, &bytes));
+    CHECK_EQ_U64(bytes, 9);
+    CHECK_OK(varve_range_bytes(db, str("b"), str("c"), &bytes));
+    CHECK_EQ_U64(bytes, 3);
+    CHECK_OK(varve_range_bytes(db, str("b"), open_end, &bytes));
+    CHECK_EQ_U64(bytes, 7);
+    CHECK_OK(varve_range_bytes(db, open_end, str(""), &bytes));
+    CHECK_EQ_U64(bytes, 0);
+    CHECK_RC(varve_range_bytes(db, open_end, open_end, NULL), VARVE_INVALID);
+    CHECK_RC(varve_range_bytes(NULL, open_end, open_end, &bytes), VARVE_INVALID);
+    CHECK_RC(varve_range_bytes(db, varve_bytes(long_key, sizeof long_key), open_end, &bytes),
+             VARVE_TOOBIG);
+    CHECK_OK(varve_close(db));
+    CHECK_RC(varve_range_bytes(db, open_end, open_end, &bytes), VARVE_CLOSED);
+}
+
 TEST(statistics_fit_the_struct_of_an_older_program)
 {
     struct fake_controls controls = {0};

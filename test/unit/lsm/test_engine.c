@@ -56,6 +56,61 @@ TEST(what_was_written_is_found_through_flushes_merges_and_lives)
     world_free(&w);
 }
 
+static uint64_t range_bytes(struct world *w, const char *from, const char *to)
+{
+    vv_slice begin = from != NULL ? vv_slice_str(from) : VV_SLICE_EMPTY;
+    vv_slice end = to != NULL ? vv_slice_str(to) : VV_SLICE_EMPTY;
+    uint64_t bytes = UINT64_MAX;
+    CHECK_OK(w->engine->ops->range_bytes(w->engine, begin, end, &bytes));
+    return bytes;
+}
+
+enum { RANGE_KEYS = 1000 };
+
+static void check_range_bytes(struct world *w)
+{
+    char half[16], quarter[16];
+    uint64_t all = range_bytes(w, NULL, NULL);
+    (void)key_of(RANGE_KEYS / 2, half);
+    (void)key_of(RANGE_KEYS / 4, quarter);
+    CHECK_EQ_U64(range_bytes(w, "", "~"), all);
+    uint64_t lower = range_bytes(w, NULL, half);
+    uint64_t upper = range_bytes(w, half, NULL);
+    CHECK(lower > all / 3 && lower < all / 3 * 2);
+    CHECK(lower + upper > all - all / 8 && lower + upper < all + all / 8);
+    CHECK(range_bytes(w, quarter, half) < lower);
+    CHECK(range_bytes(w, quarter, half) > lower / 4);
+    CHECK_EQ_U64(range_bytes(w, half, half), 0);
+    CHECK_EQ_U64(range_bytes(w, half, quarter), 0);
+    CHECK_EQ_U64(range_bytes(w, "~", NULL), 0);
+    CHECK_EQ_U64(range_bytes(w, NULL, ""), 0);
+}
+
+TEST(a_range_of_keys_takes_up_its_share_in_memory_and_in_tables)
+{
+    static const size_t sizes[] = {150, 2000}; /* in tables, and in the value log */
+    for (size_t kind = 0; kind < 2; kind++) {
+        struct world w;
+        world_create(&w);
+        CHECK_EQ_U64(range_bytes(&w, NULL, NULL), 0);
+        for (unsigned i = 0; i < RANGE_KEYS; i++) {
+            char key[16];
+            world_write(&w, key_of(i * 7919 % RANGE_KEYS, key), 1, sizes[kind]);
+            world_tend(&w);
+        }
+        check_range_bytes(&w);
+        world_flush(&w);
+        check_range_bytes(&w);
+        world_settle(&w);
+        check_range_bytes(&w);
+        CHECK(range_bytes(&w, NULL, NULL) > RANGE_KEYS * sizes[kind] / 4);
+        CHECK(range_bytes(&w, NULL, NULL) < RANGE_KEYS * sizes[kind] * 2);
+        world_reopen(&w);
+        check_range_bytes(&w);
+        world_free(&w);
+    }
+}
+
 TEST(deleted_keys_stay_gone)
 {
     struct world w;

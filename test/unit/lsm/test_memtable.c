@@ -492,6 +492,35 @@ TEST(large_values_waste_little)
     pair_deinit(&p);
 }
 
+TEST(the_bytes_below_a_key_are_about_its_share)
+{
+    enum { COUNT = 50000 };
+    for (int kind = 0; kind < 3; kind++) {
+        uint8_t buf[16];
+        struct pair p;
+        pair_init(&p, bytewise);
+        CHECK_EQ_U64(vv_memtable_below(p.table, key_number(7, buf)), 0);
+        for (uint64_t i = 0; i < COUNT; i++) {
+            uint64_t number = kind == 0 ? i : kind == 1 ? COUNT - 1 - i : i * 7919 % COUNT;
+            vv_slice key = key_number(number, buf);
+            struct vv_entry entry = {key, vv_slice_str("value"), i + 1, VV_KIND_PUT};
+            CHECK_OK(vv_memtable_insert(p.table, &entry));
+        }
+        double all = (double)vv_memtable_raw_bytes(p.table);
+        double before = 0;
+        for (uint64_t i = 0; i < COUNT; i += 97) {
+            double share = (double)vv_memtable_below(p.table, key_number(i, buf)) / all;
+            CHECK(share >= before && share <= 1);
+            CHECK(share > (double)i / COUNT - 0.02 && share < (double)i / COUNT + 0.02);
+            before = share;
+        }
+        CHECK_EQ_U64(vv_memtable_below(p.table, VV_SLICE_EMPTY), 0);
+        CHECK_EQ_U64(vv_memtable_below(p.table, vv_slice_str("/")), 0);
+        CHECK_EQ_U64(vv_memtable_below(p.table, vv_slice_str("1")), (uint64_t)all);
+        pair_deinit(&p);
+    }
+}
+
 TEST(a_failed_allocation_changes_nothing)
 {
     static uint8_t buf[KEY_BUF];

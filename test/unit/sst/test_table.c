@@ -402,6 +402,7 @@ static void check_facts(struct vv_table *t, const struct world *w, const struct 
     CHECK_OK(vv_table_approximate_bytes(t, vv_buf_slice(&facts.smallest),
                                         vv_buf_slice(&facts.largest), &bytes));
     CHECK(bytes < facts.size_bytes);
+    CHECK(bytes > 0 || vv_slice_equal(vv_buf_slice(&facts.smallest), vv_buf_slice(&facts.largest)));
     vv_table_facts_deinit(&facts);
 }
 

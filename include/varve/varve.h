@@ -218,7 +218,8 @@ VARVE_API int varve_close(varve *db);
  * VARVE_LOCKED while it is open, VARVE_MISSING, VARVE_FOREIGN. */
 VARVE_API int varve_destroy(const char *path);
 
-/* Called with one line about each thing found, during varve_check and varve_repair. */
+/* Called with one line about each thing found, during varve_check, varve_repair and varve_verify. It
+ * must not close the store that is verified. */
 typedef void varve_report(void *context, const char *line);
 
 /* Reads and verifies every byte of a store that nobody has open for writing; reports each damage

@@ -19,7 +19,7 @@
     X(BUSY, -5, "somebody else is using it")                                                       \
     X(READONLY, -6, "the store is read-only")                                                      \
     X(FULL, -7, "no space left")                                                                   \
-    X(LOCKED, -8, "another process has the store open for writing")                                \
+    X(LOCKED, -8, "another handle or process has the store open for writing")                      \
     X(CLOSED, -9, "the handle's store was closed")                                                 \
     X(FORKED, -10, "the handle was opened before a fork, in another process")                      \
     X(EXISTS, -11, "it exists already")                                                            \

@@ -31,12 +31,30 @@ static const char *kind_name(enum vv_kind kind)
     return "unknown";
 }
 
+void cli_inspect_key(struct cli_out *out, vv_slice key)
+{
+    uint32_t id = 0;
+    size_t size = vv_space_decode(key, &id);
+    if (id > 0)
+        cli_out_printf(out, "%u:", id);
+    cli_out_escaped(out, cli_inspect_slice(vv_slice_skip(key, size)));
+}
+
+void cli_inspect_key_json(struct cli_out *out, const char *name, vv_slice key)
+{
+    uint32_t id = 0;
+    size_t size = vv_space_decode(key, &id);
+    if (id > 0)
+        cli_out_printf(out, "\"keyspace\":%u,", id);
+    cli_out_json_field(out, name, cli_inspect_slice(vv_slice_skip(key, size)));
+}
+
 static void entry_json(struct cli_inspection *in, const struct vv_entry *entry)
 {
     struct vv_ref ref;
     cli_out_printf(in->out, "{\"seq\":%llu,\"kind\":\"%s\",", (unsigned long long)entry->seq,
                    kind_name(entry->kind));
-    cli_out_json_field(in->out, "key", cli_inspect_slice(entry->key));
+    cli_inspect_key_json(in->out, "key", entry->key);
     if (entry->kind == VV_KIND_PUT && !in->keys_only) {
         cli_out_byte(in->out, ',');
         cli_out_json_field(in->out, "value", cli_inspect_slice(entry->value));
@@ -53,7 +71,7 @@ static void entry_text(struct cli_inspection *in, const struct vv_entry *entry)
     varve_slice value = cli_inspect_slice(entry->value);
     cli_out_printf(in->out, "%12llu  %-6s  ", (unsigned long long)entry->seq,
                    kind_name(entry->kind));
-    cli_out_escaped(in->out, cli_inspect_slice(entry->key));
+    cli_inspect_key(in->out, entry->key);
     if (entry->kind == VV_KIND_PUT && !in->keys_only) {
         size_t size = value.size;
         if (value.size > VALUE_BYTES_SHOWN)

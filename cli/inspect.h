@@ -34,6 +34,10 @@ static inline varve_slice cli_inspect_slice(vv_slice s)
     return varve_bytes(s.data, s.size);
 }
 
+/* Print a key without its keyspace's bytes, and which keyspace that is unless it is the default. */
+void cli_inspect_key(struct cli_out *out, vv_slice key);
+void cli_inspect_key_json(struct cli_out *out, const char *name, vv_slice key);
+
 /* Print a whole file; each returns VV_OK, also after printing damage, or a failure that kept it
  * from being read at all. */
 VV_MUST int cli_inspect_log(struct cli_inspection *in);                    /* inspect_log.c */

@@ -17,9 +17,9 @@ static void facts_json(struct cli_inspection *in, uint64_t number,
     cli_out_printf(out, "\"tombstones\":%llu,\"raw_bytes\":%llu,\"min_seq\":%llu,\"max_seq\":%llu,",
                    (unsigned long long)facts->tombstones, (unsigned long long)facts->raw_bytes,
                    (unsigned long long)facts->min_seq, (unsigned long long)facts->max_seq);
-    cli_out_json_field(out, "smallest", cli_inspect_slice(vv_buf_slice(&facts->smallest)));
+    cli_inspect_key_json(out, "smallest", vv_buf_slice(&facts->smallest));
     cli_out_byte(out, ',');
-    cli_out_json_field(out, "largest", cli_inspect_slice(vv_buf_slice(&facts->largest)));
+    cli_inspect_key_json(out, "largest", vv_buf_slice(&facts->largest));
     cli_out_text(out, ",\"value_files\":[");
     for (size_t i = 0; i < facts->ref_count; i++)
         cli_out_printf(out, "%s{\"number\":%llu,\"count\":%llu,\"bytes\":%llu}", i > 0 ? "," : "",
@@ -40,9 +40,9 @@ static void facts_text(struct cli_inspection *in, uint64_t number,
                    (unsigned long long)facts->entries, (unsigned long long)facts->tombstones,
                    (unsigned long long)facts->min_seq, (unsigned long long)facts->max_seq);
     cli_out_text(out, "first key  ");
-    cli_out_escaped(out, cli_inspect_slice(vv_buf_slice(&facts->smallest)));
+    cli_inspect_key(out, vv_buf_slice(&facts->smallest));
     cli_out_text(out, "\nlast key   ");
-    cli_out_escaped(out, cli_inspect_slice(vv_buf_slice(&facts->largest)));
+    cli_inspect_key(out, vv_buf_slice(&facts->largest));
     cli_out_byte(out, '\n');
     for (size_t i = 0; i < facts->ref_count; i++)
         cli_out_printf(out, "refers to value file %llu: %llu values, %llu bytes\n",

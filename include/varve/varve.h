@@ -130,6 +130,8 @@ VARVE_API void varve_free(void *text);
 /* ------------------------------------------------------------------------------------ options */
 
 typedef struct varve varve;
+/* A keyspace is seen through a handle of the same kind: see varve_keyspace_create. */
+typedef struct varve varve_keyspace;
 typedef struct varve_batch varve_batch;
 typedef struct varve_iter varve_iter;
 typedef struct varve_snapshot varve_snapshot;
@@ -183,12 +185,15 @@ typedef struct varve_options {
     uint32_t background_threads; /* for flush and compaction; default: half the cores, 1 to 16 */
     uint32_t value_log_min; /* values of this size and more go to the value log, bytes; 1024. At
                                least 256; UINT32_MAX: none */
+    /* The comparators of all keyspaces that have one. An array that is read during the open only. */
+    const varve_comparator *comparators;
+    size_t comparator_count;
 } varve_options;
 
 #define VARVE_OPTIONS_INIT                                                                         \
     {                                                                                              \
         sizeof(varve_options), VARVE_MODE_CREATE, VARVE_ENGINE_DEFAULT, VARVE_DURABILITY_DEFAULT,  \
-            0, 0, VARVE_COMPRESSION_DEFAULT, NULL, 0, 0                                            \
+            0, 0, VARVE_COMPRESSION_DEFAULT, NULL, 0, 0, NULL, 0                                   \
     }
 
 /* Sets options from text as "memory_budget=256MiB,durability=disk". Names: mode (create, existing,
@@ -287,6 +292,7 @@ enum varve_change_kind { VARVE_CHANGE_PUT = 1, VARVE_CHANGE_DELETE = 2 };
 /* One change; its bytes are where they lie. Later releases know more kinds. */
 typedef struct varve_change {
     enum varve_change_kind kind;
+    uint32_t keyspace; /* as varve_keyspace_id; 0 is the default one */
     varve_slice key;
     varve_slice value; /* empty for a deletion */
 } varve_change;
@@ -312,6 +318,61 @@ typedef struct varve_write_options {
  * batch succeeds, and with level `disk` makes all earlier writes durable. In a store of level `none`,
  * a batch that asked for more and could not be made durable has been applied all the same. */
 VARVE_API int varve_write(varve *db, const varve_batch *batch, const varve_write_options *options);
+
+/* ---------------------------------------------------------------------------------- keyspaces
+ *
+ * A store holds keyspaces: sets of keys that know nothing of each other, each in its own order. All
+ * share log, memory and background work, so that thousands cost little, and a batch may change
+ * several at once. The store's own handle is its keyspace "default".
+ *
+ * A keyspace's handle is taken by every function that takes a store's. Functions about data see that
+ * keyspace alone; those about the whole store (flush, sync, settle, pause, stats, snapshots) do what
+ * they do through any. The handle belongs to the store and ends with varve_close; afterwards, calls
+ * on it answer VARVE_CLOSED. All of these functions may be called from any thread. */
+
+typedef struct varve_keyspace_options {
+    size_t size;                        /* sizeof(varve_keyspace_options) */
+    const varve_comparator *comparator; /* NULL: bytewise. From then on it must be among
+                                           varve_options.comparators at each open of the store.
+                                           In a store that has one, comparing keys costs more, in all
+                                           keyspaces. */
+} varve_keyspace_options;
+
+#define VARVE_KEYSPACE_OPTIONS_INIT                                                                \
+    {                                                                                              \
+        sizeof(varve_keyspace_options), NULL                                                       \
+    }
+
+/* Makes a keyspace. Names are 1 to 255 bytes, without a zero. Durable when it returns: one sync.
+ * VARVE_EXISTS, VARVE_READONLY, VARVE_LIMIT after a million in a store's life. `options` may be
+ * NULL. */
+VARVE_API int varve_keyspace_create(varve *db, const char *name,
+                                    const varve_keyspace_options *options, varve_keyspace **out);
+
+/* The handle of a keyspace; the same one at every call. VARVE_MISSING if there is none. */
+VARVE_API int varve_keyspace_open(varve *db, const char *name, varve_keyspace **out);
+
+/* "default", or the name it was created with. Valid as long as the handle. */
+VARVE_API const char *varve_keyspace_name(const varve_keyspace *keyspace);
+
+/* A number that no other keyspace of the store has or ever will; 0 is the default one. */
+VARVE_API uint32_t varve_keyspace_id(const varve_keyspace *keyspace);
+
+/* Called with each name; a result other than 0 ends the listing and becomes its result. */
+typedef int varve_keyspace_visit(void *context, const char *name);
+
+/* All keyspaces, the default one first, in the order of their making. The visitor may call varve. */
+VARVE_API int varve_keyspace_list(varve *db, varve_keyspace_visit *visit, void *context);
+
+/* The same of a store that need not be open: reads its MANIFEST only. Errors as varve_open. */
+VARVE_API int varve_keyspaces_at(const char *path, varve_keyspace_visit *visit, void *context);
+
+/* Changes in a keyspace; NULL is the default one. A batch holds changes for one store's keyspaces,
+ * and goes there through any of its handles. VARVE_INVALID for a keyspace of another store. */
+VARVE_API int varve_batch_put_in(varve_batch *batch, const varve_keyspace *keyspace,
+                                 varve_slice key, varve_slice value);
+VARVE_API int varve_batch_delete_in(varve_batch *batch, const varve_keyspace *keyspace,
+                                    varve_slice key);
 
 /* ---------------------------------------------------------------------------------- iterators */
 

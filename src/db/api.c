@@ -9,7 +9,7 @@
 #include "env/posix.h"
 #include "kv/entry.h"
 
-_Static_assert(VV_KEY_SIZE_MAX == VARVE_KEY_SIZE_MAX, "one limit, said twice");
+_Static_assert(VV_KEY_SIZE_MAX == VARVE_KEY_SIZE_MAX + VV_SPACE_SIZE_MAX, "one limit, said twice");
 _Static_assert(VV_VALUE_SIZE_MAX == VARVE_VALUE_SIZE_MAX, "one limit, said twice");
 
 void varve_free(void *text)
@@ -32,7 +32,11 @@ int varve_open(const char *path, const varve_options *options, varve **out)
 
 int varve_close(varve *db)
 {
-    return db == NULL ? VV_OK : vv_store_close(db);
+    if (db == NULL)
+        return VV_OK;
+    if (db->keyspace->id != 0)
+        return vv_fail(VV_INVALID, "keyspace '%s' is closed with its store", db->keyspace->name);
+    return vv_store_close(db);
 }
 
 int varve_destroy(const char *path)
@@ -54,6 +58,12 @@ int varve_repair(const char *path, const varve_options *options, varve_report *r
     return vv_db_repair(&world, path, options, report, context);
 }
 
+int varve_keyspaces_at(const char *path, varve_keyspace_visit *visit, void *context)
+{
+    struct vv_db_world world = world_of_system();
+    return vv_db_keyspaces(&world, path, visit, context);
+}
+
 /* ---- changes */
 
 /* Counts what was done, if it was. */
@@ -72,7 +82,7 @@ int varve_put(varve *db, varve_slice key, varve_slice value)
         rc = vv_value_check(value);
     if (rc < 0 || (rc = vv_store_enter(db, &call)) < 0)
         return rc;
-    rc = vv_store_put(db->store, vv_slice_from(key), vv_slice_from(value));
+    rc = vv_store_put(db, vv_slice_from(key), vv_slice_from(value));
     if (rc == VV_OK)
         vv_guard_tally(&call, VV_TALLY_USER_BYTES, key.size + value.size);
     return end(db, &call, VV_DOOR_PUT, rc);
@@ -84,7 +94,7 @@ int varve_delete(varve *db, varve_slice key)
     int rc = vv_key_check(key);
     if (rc < 0 || (rc = vv_store_enter(db, &call)) < 0)
         return rc;
-    rc = vv_store_delete(db->store, vv_slice_from(key));
+    rc = vv_store_delete(db, vv_slice_from(key));
     if (rc == VV_OK)
         vv_guard_tally(&call, VV_TALLY_USER_BYTES, key.size);
     return end(db, &call, VV_DOOR_DELETE, rc);

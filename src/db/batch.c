@@ -35,9 +35,25 @@ static int check_room(const varve_batch *batch, varve_slice key, varve_slice val
     return rc;
 }
 
-int varve_batch_put(varve_batch *batch, varve_slice key, varve_slice value)
+/* Turns the batch to the keyspace; NULL is the default one of whatever store. */
+static int turn_to(varve_batch *batch, const varve_keyspace *keyspace)
+{
+    batch->ops.space = vv_space_of(0);
+    if (keyspace == NULL || keyspace->keyspace->id == 0)
+        return VV_OK;
+    if (batch->root != NULL && batch->root != keyspace->root)
+        return vv_fail(VV_INVALID, "the batch has changes for keyspaces of another store");
+    batch->root = keyspace->root;
+    batch->ops.space = keyspace->keyspace->space;
+    return VV_OK;
+}
+
+int varve_batch_put_in(varve_batch *batch, const varve_keyspace *keyspace, varve_slice key,
+                       varve_slice value)
 {
     int rc = check_room(batch, key, value);
+    if (rc == VV_OK)
+        rc = turn_to(batch, keyspace);
     if (rc == VV_OK)
         rc = vv_batch_put(&batch->ops, vv_slice_from(key), vv_slice_from(value));
     if (rc < 0)
@@ -49,9 +65,16 @@ int varve_batch_put(varve_batch *batch, varve_slice key, varve_slice value)
     return VV_OK;
 }
 
-int varve_batch_delete(varve_batch *batch, varve_slice key)
+int varve_batch_put(varve_batch *batch, varve_slice key, varve_slice value)
+{
+    return varve_batch_put_in(batch, NULL, key, value);
+}
+
+int varve_batch_delete_in(varve_batch *batch, const varve_keyspace *keyspace, varve_slice key)
 {
     int rc = check_room(batch, key, varve_bytes(NULL, 0));
+    if (rc == VV_OK)
+        rc = turn_to(batch, keyspace);
     if (rc == VV_OK)
         rc = vv_batch_delete(&batch->ops, vv_slice_from(key));
     if (rc < 0)
@@ -61,15 +84,24 @@ int varve_batch_delete(varve_batch *batch, varve_slice key)
     return VV_OK;
 }
 
+int varve_batch_delete(varve_batch *batch, varve_slice key)
+{
+    return varve_batch_delete_in(batch, NULL, key);
+}
+
 int varve_batch_append(varve_batch *batch, const varve_batch *more)
 {
     if (batch == NULL || more == NULL)
         return vv_fail(VV_INVALID, "no batch was given");
     if (more->user_bytes > VARVE_BATCH_SIZE_MAX - batch->user_bytes)
         return vv_fail(VV_TOOBIG, "a batch cannot hold more than %zu bytes", VARVE_BATCH_SIZE_MAX);
+    if (batch->root != NULL && more->root != NULL && batch->root != more->root)
+        return vv_fail(VV_INVALID, "the batch has changes for keyspaces of another store");
     int rc = vv_batch_append(&batch->ops, &more->ops);
     if (rc < 0)
         return rc;
+    if (more->root != NULL)
+        batch->root = more->root;
     batch->user_bytes += more->user_bytes;
     if (more->value_largest > batch->value_largest)
         batch->value_largest = more->value_largest;
@@ -83,7 +115,9 @@ static varve_change change_of(const struct vv_entry *op)
 {
     enum varve_change_kind kind =
         op->kind == VV_KIND_DELETE ? VARVE_CHANGE_DELETE : VARVE_CHANGE_PUT;
-    return (varve_change){kind, vv_slice_to(op->key), vv_slice_to(op->value)};
+    varve_change change = {.kind = kind, .value = vv_slice_to(op->value)};
+    change.key = vv_slice_to(vv_slice_skip(op->key, vv_space_decode(op->key, &change.keyspace)));
+    return change;
 }
 
 int varve_batch_each(const varve_batch *batch, varve_change_visit *visit, void *context)
@@ -108,6 +142,7 @@ void varve_batch_clear(varve_batch *batch)
     vv_batch_clear(&batch->ops);
     batch->user_bytes = batch->value_largest = 0;
     batch->puts = batch->deletes = 0;
+    batch->root = NULL;
 }
 
 size_t varve_batch_count(const varve_batch *batch)

@@ -13,6 +13,8 @@ struct varve_batch {
     uint64_t user_bytes; /* of all keys and values */
     uint64_t value_largest;
     uint32_t puts, deletes;
+    const struct vv_root
+        *root; /* whose keyspaces it has changes for; NULL: the default one's only */
 };
 
 #endif

@@ -1,6 +1,7 @@
 /*
  * Care of an open store: flush, sync, compact, settle, pause, verify.
  */
+#include "db/inner_key.h"
 #include "db/store.h"
 
 int vv_store_flush(struct vv_store *s)
@@ -51,14 +52,24 @@ int varve_flush(varve *db)
     return rc < 0 ? rc : end(&call, vv_store_flush(db->store));
 }
 
-static int compact(struct vv_store *s, varve_slice from, varve_slice to)
+/* An open end is the end of the keyspace; through the store's own handle two of them mean all there
+ * is. */
+static int compact(const varve *db, varve_slice from, varve_slice to)
 {
-    vv_slice first = vv_slice_from(from), last = vv_slice_from(to);
+    struct vv_store *s = db->store;
+    struct vv_inner_range range;
     uint64_t ticket;
+    bool whole = db->keyspace->id == 0 && from.data == NULL && to.data == NULL;
     if (atomic_load(&s->pauses) > 0)
         return vv_fail(VV_BUSY, "%s: compaction is paused; resume it first", s->path);
-    int rc = s->engine->ops->compact_begin(s->engine, from.data != NULL ? &first : NULL,
-                                           to.data != NULL ? &last : NULL, &ticket);
+    int rc = vv_keyspace_check(db->keyspace);
+    if (rc == VV_OK)
+        rc = vv_inner_range_init(&range, db->keyspace, vv_slice_from(from), vv_slice_from(to));
+    if (rc < 0)
+        return rc;
+    rc = s->engine->ops->compact_begin(s->engine, whole ? NULL : &range.from.key,
+                                       whole ? NULL : &range.to.key, &ticket);
+    vv_inner_range_deinit(&range);
     return rc < 0 ? rc : vv_work_await(&s->work, s->engine->ops->compact_done, ticket);
 }
 
@@ -70,7 +81,7 @@ int varve_compact(varve *db, varve_slice from, varve_slice to)
         rc = vv_key_check(to);
     if (rc < 0 || (rc = begin(db, &call)) < 0)
         return rc;
-    return end(&call, compact(db->store, from, to));
+    return end(&call, compact(db, from, to));
 }
 
 /* While we wait, the engine does at once what it would leave for an idle hour. */

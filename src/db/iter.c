@@ -8,6 +8,7 @@
  * engine's side of each. Both in this order, sequentially consistent: one sees the other. The mark
  * lies in the iterator, so that a scan shares no counter with other threads.
  */
+#include "db/inner_key.h"
 #include "db/store.h"
 #include "db/walk.h"
 
@@ -26,6 +27,7 @@ struct varve_iter {
     bool on_snapshot;
     bool keys_only;
     vv_seq at;
+    bool bounded;               /* asked for less than the keyspace has */
     struct vv_buf lower, upper; /* the bounds' bytes */
     struct vv_pin value;        /* of the present entry, if it had to be fetched */
     bool value_fetched;
@@ -46,7 +48,7 @@ static int begin(varve_iter *it)
 {
     if (VV_UNLIKELY(it == NULL))
         return vv_fail(VV_INVALID, "no iterator was given");
-    const struct vv_guard *g = &it->db->guard;
+    const struct vv_guard *g = &it->db->root->guard;
     if (VV_UNLIKELY(vv_guard_forked(g)))
         return vv_guard_check(g);
     (void)atomic_exchange(&it->busy, 1);
@@ -86,59 +88,73 @@ static int prefix_end(vv_slice prefix, struct vv_buf *out, bool *exists)
     return rc;
 }
 
-/* An empty bound is a bound all the same; its address must not be NULL. */
-static vv_slice bound_of(const struct vv_buf *bytes)
+/* Puts the key, with the keyspace in front, into `into`. */
+static int assign_inner(struct vv_buf *into, const struct vv_space *space, vv_slice key)
 {
-    return (vv_slice){bytes->data != NULL ? bytes->data : (const uint8_t *)"", bytes->size};
+    int rc = vv_buf_assign(into, vv_space_slice(space));
+    return rc == VV_OK ? vv_buf_append_slice(into, key) : rc;
 }
 
+/* The bounds asked for, or else the borders of the keyspace. */
 static int set_bounds(varve_iter *it, const varve_iter_options *o)
 {
-    struct vv_walk *w = &it->walk;
-    int rc = VV_OK;
-    if (o->lower.data != NULL) {
-        rc = vv_buf_assign(&it->lower, vv_slice_from(o->lower));
-        w->lower = bound_of(&it->lower);
-    }
-    if (rc == VV_OK && o->upper.data != NULL) {
-        rc = vv_buf_assign(&it->upper, vv_slice_from(o->upper));
-        w->upper = bound_of(&it->upper);
-    }
+    const struct vv_keyspace *k = it->db->keyspace;
+    struct vv_space start = o->lower.data != NULL ? k->space : vv_space_first(k->space);
+    struct vv_space stop = o->upper.data != NULL ? k->space : vv_space_end(k->space);
+    int rc = assign_inner(&it->lower, &start, vv_slice_from(o->lower));
+    if (rc == VV_OK)
+        rc = assign_inner(&it->upper, &stop, vv_slice_from(o->upper));
+    it->bounded = o->lower.data != NULL || o->upper.data != NULL || o->prefix.data != NULL;
     return rc;
 }
 
 static int narrow_to_prefix(varve_iter *it, vv_slice prefix)
 {
-    struct vv_walk *w = &it->walk;
+    struct vv_buf start = VV_BUF_INIT;
     struct vv_buf stop = VV_BUF_INIT;
-    bool stops;
-    int rc = prefix_end(prefix, &stop, &stops);
-    if (rc == VV_OK && (w->lower.data == NULL || vv_slice_cmp(w->lower, prefix) < 0)) {
-        rc = vv_buf_assign(&it->lower, prefix);
-        w->lower = bound_of(&it->lower);
-    }
-    if (rc == VV_OK && stops &&
-        (w->upper.data == NULL || vv_slice_cmp(vv_buf_slice(&stop), w->upper) < 0)) {
+    bool stops = false;
+    int rc = assign_inner(&start, &it->db->keyspace->space, prefix);
+    if (rc == VV_OK)
+        rc = prefix_end(vv_buf_slice(&start), &stop, &stops);
+    if (rc == VV_OK && vv_slice_cmp(vv_buf_slice(&it->lower), vv_buf_slice(&start)) < 0)
+        rc = vv_buf_assign(&it->lower, vv_buf_slice(&start));
+    if (rc == VV_OK && stops && vv_slice_cmp(vv_buf_slice(&stop), vv_buf_slice(&it->upper)) < 0)
         rc = vv_buf_assign(&it->upper, vv_buf_slice(&stop));
-        w->upper = bound_of(&it->upper);
-    }
+    vv_buf_deinit(&start);
     vv_buf_deinit(&stop);
     return rc;
 }
 
-/* Opens the engine's side at the iterator's moment and starts the walk on it. */
-static int attach(varve_iter *it)
+static int attach_within(varve_iter *it, bool bounded)
 {
     struct vv_engine *e = it->db->store->engine;
-    struct vv_engine_iter_options options = {it->on_snapshot ? it->at : VV_SEQ_NOW, it->walk.lower,
-                                             it->walk.upper};
+    struct vv_engine_iter_options options = {.at = it->on_snapshot ? it->at : VV_SEQ_NOW};
     struct vv_iter *inner;
+    it->walk.lower = it->walk.upper = VV_SLICE_EMPTY;
+    if (bounded) {
+        it->walk.lower = options.lower = vv_buf_slice(&it->lower);
+        it->walk.upper = options.upper = vv_buf_slice(&it->upper);
+    }
     int rc = e->ops->iter(e, &options, &it->at, &inner);
     if (rc < 0)
         return rc;
     vv_iter_close(it->walk.inner);
     vv_walk_start(&it->walk, inner, it->at);
     return VV_OK;
+}
+
+/* Opens the engine's side at the iterator's moment and starts the walk on it. Who wants all there is
+ * in a store without further keyspaces needs no bounds, and no comparing with them; one that comes
+ * later has nothing at our moment. */
+static int attach(varve_iter *it)
+{
+    const struct vv_catalog *c = &it->db->root->catalog;
+    if (!it->bounded && atomic_load(&c->count) == 1) {
+        int rc = attach_within(it, false);
+        if (rc < 0 || atomic_load(&c->count) == 1)
+            return rc;
+    }
+    return attach_within(it, true);
 }
 
 static void iter_free(varve_iter *it)
@@ -154,11 +170,11 @@ static int check_options(const varve *db, const varve_iter_options *o)
 {
     if (o->size < sizeof *o)
         return vv_fail(VV_INVALID, "iterator options must start from VARVE_ITER_OPTIONS_INIT");
-    if (o->snapshot != NULL && o->snapshot->db != db)
+    if (o->snapshot != NULL && o->snapshot->db->root != db->root)
         return vv_fail(VV_INVALID, "the snapshot belongs to another store");
-    if (o->prefix.data != NULL && !vv_order_bytewise(&db->store->order))
+    if (o->prefix.data != NULL && !vv_keyspace_bytewise(db->keyspace))
         return vv_fail(VV_INVALID, "a prefix means nothing in the order '%s'",
-                       vv_order_name(&db->store->order));
+                       db->keyspace->comparator_name);
     int rc = vv_key_check(o->lower);
     if (rc == VV_OK)
         rc = vv_key_check(o->upper);
@@ -168,13 +184,16 @@ static int check_options(const varve *db, const varve_iter_options *o)
 static int iter_new(varve *db, const varve_iter_options *o, varve_iter **out)
 {
     int rc = check_options(db, o);
+    if (rc == VV_OK)
+        rc = vv_keyspace_check(db->keyspace);
     if (rc < 0)
         return rc;
     varve_iter *it = vv_alloc_zero(sizeof *it);
     if (it == NULL)
         return VV_NOMEM;
     it->db = db;
-    it->walk.order = &db->store->order;
+    it->walk.order =
+        vv_keyspace_bytewise(db->keyspace) ? &db->store->order : &db->root->catalog.order;
     it->keys_only = o->keys_only != 0;
     it->on_snapshot = o->snapshot != NULL;
     it->at = it->on_snapshot ? o->snapshot->seq : 0;
@@ -214,7 +233,7 @@ int varve_iter_open(varve *db, const varve_iter_options *options, varve_iter **o
         return rc;
     rc = iter_new(db, options != NULL ? options : &defaults, &it);
     if (rc == VV_OK) {
-        vv_guard_ref(&db->guard);
+        vv_guard_ref(&db->root->guard);
         list_add(&db->store->iters, it);
         *out = it;
     }
@@ -250,7 +269,7 @@ void varve_iter_close(varve_iter *it)
     if (it == NULL)
         return;
     varve *db = it->db;
-    if (!vv_guard_forked(&db->guard)) {
+    if (!vv_guard_forked(&db->root->guard)) {
         struct vv_iters *list = &db->store->iters;
         vv_mutex_lock(&list->mu);
         detach_locked(it);
@@ -307,24 +326,29 @@ int varve_iter_last(varve_iter *it)
     return end(it, vv_walk_last(&it->walk));
 }
 
-int varve_iter_seek(varve_iter *it, varve_slice key)
+static int seek(varve_iter *it, varve_slice key, int (*move)(struct vv_walk *w, vv_slice key))
 {
+    struct vv_inner_key inner;
     int rc = vv_key_check(key);
     if (rc < 0 || (rc = begin(it)) < 0)
         return rc;
+    if ((rc = vv_inner_key_init(&inner, &it->db->keyspace->space, vv_slice_from(key))) < 0)
+        return end(it, rc);
     depart(it);
     count(&it->seeks, 1);
-    return end(it, vv_walk_seek(&it->walk, vv_slice_from(key)));
+    rc = move(&it->walk, inner.key);
+    vv_inner_key_deinit(&inner);
+    return end(it, rc);
+}
+
+int varve_iter_seek(varve_iter *it, varve_slice key)
+{
+    return seek(it, key, vv_walk_seek);
 }
 
 int varve_iter_seek_for_prev(varve_iter *it, varve_slice key)
 {
-    int rc = vv_key_check(key);
-    if (rc < 0 || (rc = begin(it)) < 0)
-        return rc;
-    depart(it);
-    count(&it->seeks, 1);
-    return end(it, vv_walk_seek_for_prev(&it->walk, vv_slice_from(key)));
+    return seek(it, key, vv_walk_seek_for_prev);
 }
 
 int varve_iter_next(varve_iter *it)
@@ -362,8 +386,8 @@ int varve_iter_refresh(varve_iter *it)
 
 static bool shows(const varve_iter *it)
 {
-    return it != NULL && vv_walk_valid(&it->walk) && vv_guard_open(&it->db->guard) &&
-           !vv_guard_forked(&it->db->guard);
+    return it != NULL && vv_walk_valid(&it->walk) && vv_guard_open(&it->db->root->guard) &&
+           !vv_guard_forked(&it->db->root->guard);
 }
 
 int varve_iter_valid(const varve_iter *it)
@@ -371,9 +395,14 @@ int varve_iter_valid(const varve_iter *it)
     return shows(it);
 }
 
+static vv_slice shown_key(const varve_iter *it)
+{
+    return vv_outer_key(&it->db->keyspace->space, it->walk.entry.key);
+}
+
 varve_slice varve_iter_key(const varve_iter *it)
 {
-    return shows(it) ? vv_slice_to(it->walk.entry.key) : varve_bytes(NULL, 0);
+    return shows(it) ? vv_slice_to(shown_key(it)) : varve_bytes(NULL, 0);
 }
 
 /* The value of the present entry; the engine is asked only if it lies elsewhere. */
@@ -421,12 +450,12 @@ static int gather_one(varve_iter *it, varve_slice *key, varve_slice *value)
     vv_slice bytes = VV_SLICE_EMPTY;
     int rc = value != NULL ? fetch_value(it, &bytes) : VV_OK;
     if (rc == VV_OK)
-        rc = vv_buf_append_slice(&it->chunk, it->walk.entry.key);
+        rc = vv_buf_append_slice(&it->chunk, shown_key(it));
     if (rc == VV_OK && value != NULL) {
         rc = vv_buf_append_slice(&it->chunk, bytes);
         value->size = bytes.size;
     }
-    key->size = it->walk.entry.key.size;
+    key->size = shown_key(it).size;
     return rc;
 }
 

@@ -466,23 +466,60 @@ int vv_db_check(const struct vv_db_world *world, const char *path, const varve_o
     return rc;
 }
 
+struct repair_host {
+    struct vv_catalog catalog;
+    const varve_options *options;
+};
+
+static int notes_of_repair(void *context, const struct vv_note *notes, size_t count,
+                           const struct vv_order **order, struct vv_note *first)
+{
+    struct repair_host *r = context;
+    return vv_catalog_load(&r->catalog, r->options, notes, count, order, first);
+}
+
+static int repair_locked(struct lsm_context *c, varve_report *report, void *context)
+{
+    struct vv_lsm_options lsm;
+    struct vv_account account = {0};
+    const struct vv_order bytewise = {.name = NULL};
+    struct repair_host *r = vv_alloc_zero(sizeof *r);
+    if (r == NULL)
+        return VV_NOMEM;
+    const struct vv_host host = {.context = r, .notes = notes_of_repair};
+    vv_catalog_init(&r->catalog, NULL, NULL);
+    r->options = c->options;
+    int rc = lsm_options(c, &lsm);
+    if (rc == VV_OK) {
+        lsm.account = &account;
+        lsm.order = &bytewise;
+        lsm.host = &host;
+        rc = vv_lsm_repair(&lsm, report, context);
+    }
+    vv_catalog_deinit(&r->catalog);
+    vv_free(r);
+    return rc;
+}
+
 int vv_db_repair(const struct vv_db_world *world, const char *path, const varve_options *options,
                  varve_report *report, void *context)
 {
     struct vv_lock *lock = NULL;
-    struct vv_lsm_options lsm;
-    struct vv_account account = {0};
     varve_options resolved;
     int rc = prepare(world, path, options, &resolved, &lock);
     if (rc < 0)
         return rc;
     struct lsm_context c = {world->env, path, &resolved, &world->tuning, false};
-    struct vv_order order = vv_order_of(resolved.comparator);
-    if ((rc = lsm_options(&c, &lsm)) == VV_OK) {
-        lsm.account = &account;
-        lsm.order = &order;
-        rc = vv_lsm_repair(&lsm, report != NULL ? report : report_to_nobody, context);
-    }
+    rc = repair_locked(&c, report != NULL ? report : report_to_nobody, context);
     vv_env_unlock(lock);
     return rc;
+}
+
+int vv_db_find(const struct vv_db_world *world, const char *path)
+{
+    enum vv_lsm_found found;
+    int rc = check_path(path);
+    if (rc == VV_OK)
+        rc = probe(world->env, path, &found);
+    return rc == VV_OK ? judge(found, VARVE_MODE_READONLY, path) : rc;
 }

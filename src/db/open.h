@@ -36,6 +36,12 @@ struct vv_engine_maker {
 VV_MUST int vv_db_open_over(const struct vv_db_world *world, const struct vv_engine_maker *maker,
                             const varve_options *options, varve **out);
 
+/* Whether there is a store: VV_OK, or as opening it in mode READONLY would fail. */
+VV_MUST int vv_db_find(const struct vv_db_world *world, const char *path);
+
+VV_MUST int vv_db_keyspaces(const struct vv_db_world *world, const char *path,
+                            varve_keyspace_visit *visit, void *context);
+
 VV_MUST int vv_db_destroy(const struct vv_db_world *world, const char *path);
 VV_MUST int vv_db_check(const struct vv_db_world *world, const char *path,
                         const varve_options *options, varve_report *report, void *context);

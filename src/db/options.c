@@ -257,6 +257,15 @@ static int copy_known(const varve_options *given, varve_options *out)
     return VV_OK;
 }
 
+int vv_comparator_check(const varve_comparator *order)
+{
+    if (order != NULL && (order->compare == NULL || order->name == NULL || order->name[0] == 0 ||
+                          strlen(order->name) > ORDER_NAME_MAX))
+        return vv_fail(VV_INVALID, "a comparator needs a function and a name of 1 to %d bytes",
+                       ORDER_NAME_MAX);
+    return VV_OK;
+}
+
 static int check_ranges(const varve_options *options)
 {
     for (int i = 0; i < OPTION_COUNT; i++) {
@@ -266,12 +275,10 @@ static int check_ranges(const varve_options *options)
                            "option %s: %" PRIu64 " is not within %" PRIu64 " and %" PRIu64,
                            table[i].name, value, table[i].min, table[i].max);
     }
-    const varve_comparator *order = options->comparator;
-    if (order != NULL && (order->compare == NULL || order->name == NULL || order->name[0] == 0 ||
-                          strlen(order->name) > ORDER_NAME_MAX))
-        return vv_fail(VV_INVALID, "a comparator needs a function and a name of 1 to %d bytes",
-                       ORDER_NAME_MAX);
-    return VV_OK;
+    int rc = vv_comparator_check(options->comparator);
+    for (size_t i = 0; rc == VV_OK && i < options->comparator_count; i++)
+        rc = vv_comparator_check(&options->comparators[i]);
+    return rc;
 }
 
 static uint64_t default_budget(const struct vv_env_facts *facts)

@@ -14,6 +14,9 @@
 VV_MUST int vv_options_resolve(const varve_options *given, const struct vv_env_facts *facts,
                                varve_options *out);
 
+/* VV_OK, also for NULL, or VV_INVALID. */
+VV_MUST int vv_comparator_check(const varve_comparator *comparator);
+
 /* Appends the options as varve_options_set takes them. */
 VV_MUST int vv_options_print(const varve_options *options, struct vv_buf *out);
 

@@ -3,16 +3,17 @@
  *
  * A pin has to say who releases it, what, and which store to account it to: three things in the two
  * words that the public struct has. A store knows only few release functions, so it keeps them in a
- * list, and the pin holds the index in the low bits of the handle's address, which is page-aligned.
+ * list, and the pin holds the index in the low bits of the root's address, which is page-aligned.
  *
- *      owner[0]   handle | index of the release function
+ *      owner[0]   root | index of the release function
  *      owner[1]   what it releases
  */
+#include "db/inner_key.h"
 #include "db/store.h"
 
 #include <inttypes.h>
 
-_Static_assert(VV_RELEASES_MAX <= alignof(struct varve), "an index fits below a handle's address");
+_Static_assert(VV_RELEASES_MAX <= alignof(struct vv_root), "an index fits below a root's address");
 
 /* ---- pins */
 
@@ -36,7 +37,7 @@ bool vv_pin_export(struct vv_store *s, struct vv_pin *pin, varve_pinned *out)
     if (pin->release == NULL)
         return false;
     unsigned index = release_index(s, pin->release);
-    out->owner[0] = (uint8_t *)s->handle + index;
+    out->owner[0] = (uint8_t *)s->root + index;
     out->owner[1] = pin->owner;
     *pin = (struct vv_pin){VV_SLICE_EMPTY, NULL, NULL};
     return true;
@@ -51,17 +52,17 @@ void varve_unpin(varve_pinned *pinned)
     *pinned = (varve_pinned){0};
     if (marked == NULL)
         return;
-    unsigned index = (unsigned)((uintptr_t)marked % alignof(struct varve));
-    varve *db = (varve *)(void *)(marked - index);
+    unsigned index = (unsigned)((uintptr_t)marked % alignof(struct vv_root));
+    struct vv_root *root = (struct vv_root *)(void *)(marked - index);
     /* In a forked child the bytes stay: releasing them might wait for a lock whose holder does not
      * exist, or remove a file of the parent's. */
-    if (!vv_guard_forked(&db->guard)) {
+    if (!vv_guard_forked(&root->guard)) {
         vv_release *release =
-            atomic_load_explicit(&db->store->releases[index], memory_order_acquire);
+            atomic_load_explicit(&root->store->releases[index], memory_order_acquire);
         release(owner);
     }
-    if (vv_guard_unpin(&db->guard))
-        vv_store_teardown(db);
+    if (vv_guard_unpin(&root->guard))
+        vv_store_teardown(root);
 }
 
 /* ---- where and when */
@@ -71,13 +72,28 @@ static int moment_of(const varve *db, const varve_snapshot *at, vv_seq *out)
     *out = VV_SEQ_NOW;
     if (at == NULL)
         return VV_OK;
-    if (at->db != db)
+    if (at->db->root != db->root)
         return vv_fail(VV_INVALID, "the snapshot belongs to another store");
     *out = at->seq;
     return VV_OK;
 }
 
 /* ---- one key */
+
+/* Looks the key up in the handle's keyspace. `out` NULL: existence only. */
+static int get(const varve *db, vv_seq seq, varve_slice key, struct vv_pin *out)
+{
+    struct vv_inner_key inner;
+    struct vv_engine *e = db->store->engine;
+    int rc = vv_keyspace_check(db->keyspace);
+    if (rc == VV_OK)
+        rc = vv_inner_key_init(&inner, &db->keyspace->space, vv_slice_from(key));
+    if (VV_UNLIKELY(rc < 0))
+        return rc;
+    rc = e->ops->get(e, seq, inner.key, out);
+    vv_inner_key_deinit(&inner);
+    return rc;
+}
 
 int varve_get_at(varve *db, const varve_snapshot *at, varve_slice key, varve_pinned *out)
 {
@@ -93,7 +109,7 @@ int varve_get_at(varve *db, const varve_snapshot *at, varve_slice key, varve_pin
     enum vv_door door = VV_DOOR_MISSED;
     rc = moment_of(db, at, &seq);
     if (VV_LIKELY(rc == VV_OK))
-        rc = s->engine->ops->get(s->engine, seq, vv_slice_from(key), &pin);
+        rc = get(db, seq, key, &pin);
     if (rc == VV_OK)
         door = vv_pin_export(s, &pin, out) ? VV_DOOR_PINNED : VV_DOOR_FOUND;
     else if (rc > 0)
@@ -117,8 +133,7 @@ int varve_get_into(varve *db, varve_slice key, void *into, size_t capacity, size
     int rc = vv_key_check(key);
     if (rc < 0 || (rc = vv_store_enter(db, &call)) < 0)
         return rc;
-    struct vv_store *s = db->store;
-    rc = s->engine->ops->get(s->engine, VV_SEQ_NOW, vv_slice_from(key), &pin);
+    rc = get(db, VV_SEQ_NOW, key, &pin);
     if (rc == VV_OK) {
         *size = pin.value.size;
         size_t copied = pin.value.size < capacity ? pin.value.size : capacity;
@@ -126,7 +141,7 @@ int varve_get_into(varve *db, varve_slice key, void *into, size_t capacity, size
             memcpy(into, pin.value.data, copied);
         vv_pin_release(&pin);
     }
-    vv_store_time(s, &call, &s->get_us);
+    vv_store_time(db->store, &call, &db->store->get_us);
     vv_guard_leave(&call, rc == VV_OK ? VV_DOOR_FOUND : VV_DOOR_MISSED);
     return rc;
 }
@@ -137,8 +152,7 @@ int varve_exists(varve *db, varve_slice key)
     int rc = vv_key_check(key);
     if (rc < 0 || (rc = vv_store_enter(db, &call)) < 0)
         return rc;
-    struct vv_store *s = db->store;
-    rc = s->engine->ops->get(s->engine, VV_SEQ_NOW, vv_slice_from(key), NULL);
+    rc = get(db, VV_SEQ_NOW, key, NULL);
     vv_guard_leave(&call, rc == VV_OK ? VV_DOOR_FOUND : VV_DOOR_MISSED);
     return rc;
 }
@@ -153,7 +167,8 @@ struct many {
     vv_slice *keys;
     struct vv_pin *pins;
     int *results;
-    void *memory; /* NULL when the few below suffice */
+    uint8_t *bytes; /* of the keys, each with its keyspace in front */
+    void *memory;   /* NULL when the few below suffice */
     vv_slice few_keys[FEW_KEYS];
     struct vv_pin few_pins[FEW_KEYS];
     int few_results[FEW_KEYS];
@@ -162,7 +177,7 @@ struct many {
 static int many_init(struct many *m, size_t count)
 {
     m->count = count;
-    m->memory = NULL;
+    m->memory = m->bytes = NULL;
     m->keys = m->few_keys;
     m->pins = m->few_pins;
     m->results = m->few_results;
@@ -181,12 +196,39 @@ static int many_init(struct many *m, size_t count)
     return VV_OK;
 }
 
-static int many_get(struct many *m, struct vv_store *s, vv_seq seq, const varve_slice *keys)
+/* An impossible key is looked up as the empty one, and its answer thrown away. */
+static vv_slice possible(varve_slice key)
 {
-    /* An impossible key is looked up as the empty one, and its answer thrown away. */
+    return vv_key_check(key) == VV_OK ? vv_slice_from(key) : VV_SLICE_EMPTY;
+}
+
+static int many_keys(struct many *m, const struct vv_space *space, const varve_slice *keys)
+{
+    size_t size = m->count * VV_SPACE_SIZE_MAX;
     for (size_t i = 0; i < m->count; i++)
-        m->keys[i] = vv_key_check(keys[i]) == VV_OK ? vv_slice_from(keys[i]) : VV_SLICE_EMPTY;
-    int rc = s->engine->ops->multi_get(s->engine, seq, m->count, m->keys, m->pins, m->results);
+        size += possible(keys[i]).size;
+    uint8_t *at = m->bytes = vv_alloc(size);
+    if (at == NULL)
+        return VV_NOMEM;
+    for (size_t i = 0; i < m->count; i++) {
+        vv_slice key = possible(keys[i]);
+        memcpy(at, space->bytes, space->size);
+        if (key.size > 0)
+            memcpy(at + space->size, key.data, key.size);
+        m->keys[i] = (vv_slice){at, space->size + key.size};
+        at += m->keys[i].size;
+    }
+    return VV_OK;
+}
+
+static int many_get(struct many *m, const varve *db, vv_seq seq, const varve_slice *keys)
+{
+    struct vv_engine *e = db->store->engine;
+    int rc = vv_keyspace_check(db->keyspace);
+    if (rc == VV_OK)
+        rc = many_keys(m, &db->keyspace->space, keys);
+    if (rc == VV_OK)
+        rc = e->ops->multi_get(e, seq, m->count, m->keys, m->pins, m->results);
     for (size_t i = 0; rc == VV_OK && i < m->count; i++) {
         int bad = vv_key_check(keys[i]);
         if (bad == VV_OK)
@@ -227,11 +269,12 @@ int varve_multi_get_at(varve *db, const varve_snapshot *at, size_t count, const 
         return rc;
     rc = moment_of(db, at, &seq);
     if (rc == VV_OK && count > 0 && (rc = many_init(&m, count)) == VV_OK) {
-        rc = many_get(&m, db->store, seq, keys);
+        rc = many_get(&m, db, seq, keys);
         if (rc == VV_OK)
             many_export(&m, db->store, &call, values, results);
         for (size_t i = 0; i < count; i++)
             vv_pin_release(&m.pins[i]);
+        vv_free(m.bytes);
         vv_free(m.memory);
     }
     vv_guard_leave(&call, VV_DOOR_OTHER);

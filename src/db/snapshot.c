@@ -85,7 +85,7 @@ int varve_snapshot_new(varve *db, varve_snapshot **out)
         rc = VV_NOMEM;
     } else {
         snapshot->db = db;
-        vv_guard_ref(&db->guard);
+        vv_guard_ref(&db->root->guard);
         vv_snapshots_add(&db->store->snapshots, snapshot);
         *out = snapshot;
     }
@@ -99,7 +99,7 @@ void varve_snapshot_release(varve_snapshot *snapshot)
         return;
     varve *db = snapshot->db;
     /* In a forked child the lock may be held for ever by a thread that does not exist. */
-    if (!vv_guard_forked(&db->guard))
+    if (!vv_guard_forked(&db->root->guard))
         vv_snapshots_remove(&db->store->snapshots, snapshot);
     vv_free(snapshot);
     vv_store_unref(db);

@@ -2,6 +2,7 @@
  * Statistics: gathered into the public struct from where they are kept, and turned into text by one
  * table of its fields.
  */
+#include "db/inner_key.h"
 #include "db/options.h"
 #include "db/store.h"
 
@@ -154,7 +155,7 @@ static void gather(struct vv_store *s, varve_stats *out)
     *out = (varve_stats){.size = sizeof *out};
     gather_engine(s, out);
     gather_memory(s, out);
-    gather_calls(&s->handle->guard, out);
+    gather_calls(&s->root->guard, out);
     gather_times(s, out);
     out->sequence = atomic_load_explicit(&s->visible, memory_order_acquire);
     out->snapshots = vv_snapshots_count(&s->snapshots);
@@ -181,6 +182,7 @@ int varve_get_stats(varve *db, varve_stats *out)
 int varve_range_bytes(varve *db, varve_slice from, varve_slice to, uint64_t *out)
 {
     struct vv_call call;
+    struct vv_inner_range range;
     if (out == NULL)
         return vv_fail(VV_INVALID, "nowhere to put the number");
     int rc = vv_key_check(from);
@@ -189,7 +191,12 @@ int varve_range_bytes(varve *db, varve_slice from, varve_slice to, uint64_t *out
     if (rc < 0 || (rc = vv_store_enter(db, &call)) < 0)
         return rc;
     struct vv_engine *e = db->store->engine;
-    rc = e->ops->range_bytes(e, vv_slice_from(from), vv_slice_from(to), out);
+    if ((rc = vv_keyspace_check(db->keyspace)) == VV_OK &&
+        (rc = vv_inner_range_init(&range, db->keyspace, vv_slice_from(from), vv_slice_from(to))) ==
+            VV_OK) {
+        rc = e->ops->range_bytes(e, range.from.key, range.to.key, out);
+        vv_inner_range_deinit(&range);
+    }
     vv_guard_leave(&call, VV_DOOR_OTHER);
     return rc;
 }

@@ -24,19 +24,21 @@ enum { RANK_ITERS = 30, CLOSE_SPINS = 64, CLOSE_WAIT_US = 50 };
  * that all stores share; bounded, and lock-free. */
 
 enum { GRAVES = 64 };
-static _Atomic(varve *) graves[GRAVES];
+static _Atomic(struct vv_root *) graves[GRAVES];
 static _Atomic(unsigned) graves_dug;
 
-static void handle_free(varve *db)
+static void root_free(struct vv_root *root)
 {
-    if (db != NULL)
-        vv_pages_free(db, sizeof *db);
+    if (root == NULL)
+        return;
+    vv_catalog_deinit(&root->catalog);
+    vv_pages_free(root, sizeof *root);
 }
 
-static void handle_bury(varve *db)
+static void root_bury(struct vv_root *root)
 {
     unsigned grave = atomic_fetch_add(&graves_dug, 1) % GRAVES;
-    handle_free(atomic_exchange(&graves[grave], db));
+    root_free(atomic_exchange(&graves[grave], root));
 }
 
 /* ---- what the engine may ask */
@@ -59,26 +61,17 @@ static void host_poison(void *context, int rc)
     vv_poison_set(&s->poison, rc);
 }
 
-/* The treaty's slices and the promise's have the same meaning and different types. */
-static int compare_for_user(void *context, vv_slice a, vv_slice b)
+static int host_notes(void *context, const struct vv_note *notes, size_t count,
+                      const struct vv_order **order, struct vv_note *first)
 {
-    const varve_comparator *user = context;
-    return user->compare(user->context, vv_slice_to(a), vv_slice_to(b));
-}
-
-struct vv_order vv_order_of(const varve_comparator *comparator)
-{
-    if (comparator == NULL)
-        return (struct vv_order){.name = NULL};
-    /* The context of an order is not const; nobody writes through it. */
-    return (struct vv_order){.compare = compare_for_user,
-                             .context = (void *)(uintptr_t)comparator,
-                             .name = comparator->name};
+    struct vv_store *s = context;
+    return vv_catalog_load(&s->root->catalog, &s->options, notes, count, order, first);
 }
 
 /* ---- making */
 
-static int store_new(const struct vv_store_setup *setup, varve *db, struct vv_store **out)
+static int store_new(const struct vv_store_setup *setup, struct vv_root *root,
+                     struct vv_store **out)
 {
     struct vv_store *s = vv_pages_alloc(sizeof *s); /* aligned and zeroed */
     if (s == NULL)
@@ -88,19 +81,13 @@ static int store_new(const struct vv_store_setup *setup, varve *db, struct vv_st
         vv_pages_free(s, sizeof *s);
         return VV_NOMEM;
     }
-    s->handle = db;
+    s->root = root;
     s->env = setup->env;
     s->stepped = setup->stepped;
     s->options = *setup->options;
     s->maker = setup->maker;
-    if (s->options.comparator != NULL) {
-        s->comparator = *s->options.comparator;
-        memcpy(s->order_name, s->comparator.name, strlen(s->comparator.name) + 1);
-        s->comparator.name = s->order_name;
-        s->options.comparator = &s->comparator;
-    }
-    s->order = vv_order_of(s->options.comparator);
     s->host = (struct vv_host){.context = s,
+                               .notes = host_notes,
                                .visible = &s->visible,
                                .snapshots = host_snapshots,
                                .wake = host_wake,
@@ -126,6 +113,21 @@ static void store_free(struct vv_store *s)
     vv_pages_free(s, sizeof *s);
 }
 
+/* The engine has loaded the catalog, unless it keeps no notes. What the options pointed to was the
+ * caller's. */
+static int settle_catalog(struct vv_store *s)
+{
+    const struct vv_order *order = &s->order;
+    struct vv_note first;
+    int rc = VV_OK;
+    if (vv_catalog_find(&s->root->catalog, 0) == NULL)
+        rc = vv_catalog_load(&s->root->catalog, &s->options, NULL, 0, &order, &first);
+    s->options.comparator = NULL;
+    s->options.comparators = NULL;
+    s->options.comparator_count = 0;
+    return rc;
+}
+
 static int store_start(struct vv_store *s)
 {
     vv_seq seq = 0;
@@ -134,10 +136,14 @@ static int store_start(struct vv_store *s)
     int rc = s->maker.open(s->maker.context, &s->host, &s->order, &s->account, &s->engine, &seq);
     if (rc < 0)
         return rc;
+    if ((rc = settle_catalog(s)) < 0) {
+        s->engine->ops->close(s->engine);
+        return rc;
+    }
     atomic_store(&s->visible, seq);
-    vv_commit_init(&s->commit, &(struct vv_commit_setup){s->env, s->engine, &s->work, &s->poison,
-                                                         &s->account, &s->visible,
-                                                         facts.cpu_count});
+    vv_commit_init(&s->commit,
+                   &(struct vv_commit_setup){s->env, s->engine, &s->work, &s->poison, &s->account,
+                                             &s->visible, facts.cpu_count});
     bool readonly = s->options.mode == VARVE_MODE_READONLY;
     bool syncs = s->options.durability == VARVE_DURABILITY_INTERVAL ||
                  s->options.durability == VARVE_DURABILITY_OS;
@@ -145,7 +151,7 @@ static int store_start(struct vv_store *s)
         &s->work, &(struct vv_work_setup){
                       .env = s->env,
                       .engine = s->engine,
-                      .guard = &s->handle->guard,
+                      .guard = &s->root->guard,
                       .commit = &s->commit,
                       .stepped = s->stepped,
                       .threads = readonly ? 0 : s->options.background_threads,
@@ -160,19 +166,20 @@ static int store_start(struct vv_store *s)
 
 int vv_store_open(const struct vv_store_setup *setup, varve **out)
 {
-    varve *db = vv_pages_alloc(sizeof *db);
-    if (db == NULL)
+    struct vv_root *root = vv_pages_alloc(sizeof *root);
+    if (root == NULL)
         return VV_NOMEM;
-    vv_guard_init(&db->guard);
-    int rc = store_new(setup, db, &db->store);
+    vv_guard_init(&root->guard);
+    int rc = store_new(setup, root, &root->store);
+    vv_catalog_init(&root->catalog, root, root->store);
     if (rc == VV_OK)
-        rc = store_start(db->store);
+        rc = store_start(root->store);
     if (rc < 0) {
-        store_free(db->store);
-        handle_free(db);
+        store_free(root->store);
+        root_free(root);
         return rc;
     }
-    *out = db;
+    *out = &vv_catalog_find(&root->catalog, 0)->handle;
     return VV_OK;
 }
 
@@ -182,7 +189,7 @@ int vv_store_enter(varve *db, struct vv_call *call)
 {
     if (VV_UNLIKELY(db == NULL))
         return vv_fail(VV_INVALID, "no store was given");
-    int rc = vv_guard_enter(&db->guard, call);
+    int rc = vv_guard_enter(&db->root->guard, call);
     if (rc == VV_OK && VV_UNLIKELY(call->sampled))
         call->start_us = vv_env_now_us(db->store->env);
     return rc;
@@ -196,24 +203,24 @@ void vv_store_time(struct vv_store *s, const struct vv_call *call, struct vv_his
 
 /* ---- ending */
 
-void vv_store_teardown(varve *db)
+void vv_store_teardown(struct vv_root *root)
 {
-    if (!vv_guard_forked(&db->guard))
-        store_free(db->store);
-    handle_bury(db);
+    if (!vv_guard_forked(&root->guard))
+        store_free(root->store);
+    root_bury(root);
 }
 
 void vv_store_unref(varve *db)
 {
-    if (vv_guard_unref(&db->guard))
-        vv_store_teardown(db);
+    if (vv_guard_unref(&db->root->guard))
+        vv_store_teardown(db->root);
 }
 
 /* A call that waits for its turn to write may wait for a transaction that nobody will end. */
 static void await_calls(varve *db)
 {
     vv_work_nudge(&db->store->work);
-    for (int i = 0; !vv_guard_empty(&db->guard); i++) {
+    for (int i = 0; !vv_guard_empty(&db->root->guard); i++) {
         vv_commit_evict(&db->store->commit);
         if (i < CLOSE_SPINS)
             vv_cpu_relax();
@@ -245,8 +252,8 @@ static int close_here(varve *db)
     vv_commit_deinit(&s->commit);
     vv_env_unlock(s->lock);
     s->lock = NULL;
-    if (vv_guard_finish(&db->guard))
-        vv_store_teardown(db);
+    if (vv_guard_finish(&db->root->guard))
+        vv_store_teardown(db->root);
     return rc;
 }
 
@@ -254,14 +261,14 @@ static int close_here(varve *db)
  * never leave, and then the memory stays. */
 static int close_in_child(varve *db)
 {
-    if (vv_guard_finish(&db->guard))
-        vv_store_teardown(db);
+    if (vv_guard_finish(&db->root->guard))
+        vv_store_teardown(db->root);
     return VV_OK;
 }
 
 int vv_store_close(varve *db)
 {
-    if (!vv_guard_shut(&db->guard))
+    if (!vv_guard_shut(&db->root->guard))
         return vv_fail(VV_CLOSED, "the store was closed before");
-    return vv_guard_forked(&db->guard) ? close_in_child(db) : close_here(db);
+    return vv_guard_forked(&db->root->guard) ? close_in_child(db) : close_here(db);
 }

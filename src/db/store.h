@@ -1,19 +1,21 @@
 /*
  * A store: what stands behind a public handle. Private to this room.
  *
- *      varve ── guard        counts calls, knows open, closed and forked; outlives the rest
- *         └──── vv_store     everything else: world, engine, queue, threads
+ *      varve ──▶ vv_root ── guard        counts calls, knows open, closed and forked; outlives the rest
+ *                   ├────── catalog      the keyspaces, each with its varve
+ *                   └────── vv_store     everything else: world, engine, queue, threads
  *
  * The engine goes with varve_close. The vv_store stays until the last snapshot, iterator and pinned
- * value is given up, because they are charged to its account and may refer to its world. The handle
- * itself lies in a graveyard for a while after that, so that a call on a handle that was closed
- * answers VARVE_CLOSED.
+ * value is given up, because they are charged to its account and may refer to its world. The root
+ * with all its handles lies in a graveyard for a while after that, so that a call on a handle that
+ * was closed answers VARVE_CLOSED.
  */
 #ifndef VV_DB_STORE_H
 #define VV_DB_STORE_H
 
 #include "base/error.h"
 #include "base/histogram.h"
+#include "db/catalog.h"
 #include "db/commit.h"
 #include "db/guard.h"
 #include "db/open.h"
@@ -36,16 +38,14 @@ enum { VV_RELEASES_MAX = 8 };
 
 struct vv_store {
     /* Constant after open. */
-    varve *handle;
+    struct vv_root *root;
     struct vv_env *env;
     struct vv_env *own_env; /* of an in-memory store; freed with it */
     struct vv_lock *lock;
     bool stepped;
     char *path;
     varve_options options; /* resolved: no defaults left */
-    varve_comparator comparator;
-    struct vv_order order;
-    char order_name[256];
+    struct vv_order order; /* that the engine begins with: bytewise */
     struct vv_account account;
     struct vv_host host;
     struct vv_engine_maker maker;
@@ -64,9 +64,10 @@ struct vv_store {
     struct vv_histogram put_us, get_us;
 };
 
-struct varve {
+struct vv_root {
     struct vv_guard guard;
     struct vv_store *store;
+    struct vv_catalog catalog;
 };
 
 struct vv_store_setup {
@@ -85,15 +86,12 @@ VV_MUST int vv_store_open(const struct vv_store_setup *setup, varve **out);
 VV_MUST int vv_store_close(varve *db);
 void vv_store_unref(varve *db);
 /* Frees what the last reference was to. */
-void vv_store_teardown(varve *db);
+void vv_store_teardown(struct vv_root *root);
 
 /* Begins a call: VARVE_INVALID for NULL, or as vv_guard_enter. */
 VV_MUST int vv_store_enter(varve *db, struct vv_call *call);
 /* Adds the time since then, if the call is a sampled one. */
 void vv_store_time(struct vv_store *s, const struct vv_call *call, struct vv_histogram *times);
-
-/* The order that a user's comparator (NULL: none) makes; borrows it. */
-struct vv_order vv_order_of(const varve_comparator *comparator);
 
 /* ---- read.c */
 
@@ -104,8 +102,8 @@ VV_MUST bool vv_pin_export(struct vv_store *s, struct vv_pin *pin, varve_pinned 
 /* ---- write.c */
 
 enum vv_write_kind { VV_WRITE_PUT, VV_WRITE_DELETE };
-VV_MUST int vv_store_put(struct vv_store *s, vv_slice key, vv_slice value);
-VV_MUST int vv_store_delete(struct vv_store *s, vv_slice key);
+VV_MUST int vv_store_put(const varve *db, vv_slice key, vv_slice value);
+VV_MUST int vv_store_delete(const varve *db, vv_slice key);
 VV_MUST int vv_store_write(struct vv_store *s, const varve_batch *batch,
                            enum varve_durability durability);
 

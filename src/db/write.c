@@ -8,11 +8,12 @@
  */
 #include "base/hash.h"
 #include "db/batch.h"
+#include "db/inner_key.h"
 #include "db/store.h"
 
 enum {
     SMALL_BYTES = 2048, /* changes up to this size are encoded on the stack */
-    OP_OVERHEAD = 1 + 2 * VV_VARINT_SIZE_MAX,
+    OP_OVERHEAD = 1 + 2 * VV_VARINT_SIZE_MAX + VV_SPACE_SIZE_MAX,
     STOW_MIN = 4096, /* below this, one more write call costs more than copying */
 };
 
@@ -75,7 +76,12 @@ static void unstow(struct vv_store *s, const uint8_t ref[VV_REF_SIZE])
 static int put_large(struct vv_store *s, struct vv_batch *b, vv_slice key, vv_slice value)
 {
     uint8_t ref[VV_REF_SIZE];
-    int rc = s->engine->ops->stow(s->engine, key, value, ref);
+    struct vv_inner_key inner;
+    int rc = vv_inner_key_init(&inner, &b->space, key);
+    if (rc < 0)
+        return rc;
+    rc = s->engine->ops->stow(s->engine, inner.key, value, ref);
+    vv_inner_key_deinit(&inner);
     if (rc < 0)
         return rc;
     rc = vv_batch_put_ref(b, key, ref);
@@ -89,16 +95,20 @@ static int put_large(struct vv_store *s, struct vv_batch *b, vv_slice key, vv_sl
 }
 
 /* The batch is on the stack if the change fits there: its buffer is then too large to grow. */
-static int change(struct vv_store *s, enum vv_kind kind, vv_slice key, vv_slice value)
+static int change(const varve *db, enum vv_kind kind, vv_slice key, vv_slice value)
 {
+    struct vv_store *s = db->store;
     uint8_t small[SMALL_BYTES];
-    struct vv_batch b = {{small, 0, sizeof small}, 0};
+    struct vv_batch b = {.ops = {small, 0, sizeof small}};
     bool large = kind == VV_KIND_PUT && stowable(s, value.size);
     size_t inline_size = large ? VV_REF_SIZE : value.size;
     bool on_stack = key.size + inline_size <= SMALL_BYTES - OP_OVERHEAD;
     if (!on_stack)
-        b = (struct vv_batch){VV_BUF_INIT, 0};
+        b.ops = (struct vv_buf)VV_BUF_INIT;
+    b.space = db->keyspace->space;
     int rc = check_writable(s);
+    if (rc == VV_OK)
+        rc = vv_keyspace_check(db->keyspace);
     if (rc < 0)
         return rc;
     if (large) {
@@ -114,14 +124,14 @@ static int change(struct vv_store *s, enum vv_kind kind, vv_slice key, vv_slice 
     return rc < 0 ? rc : make_last(s, VARVE_DURABILITY_DEFAULT);
 }
 
-int vv_store_put(struct vv_store *s, vv_slice key, vv_slice value)
+int vv_store_put(const varve *db, vv_slice key, vv_slice value)
 {
-    return change(s, VV_KIND_PUT, key, value);
+    return change(db, VV_KIND_PUT, key, value);
 }
 
-int vv_store_delete(struct vv_store *s, vv_slice key)
+int vv_store_delete(const varve *db, vv_slice key)
 {
-    return change(s, VV_KIND_DELETE, key, VV_SLICE_EMPTY);
+    return change(db, VV_KIND_DELETE, key, VV_SLICE_EMPTY);
 }
 
 /* ---- a batch */
@@ -166,7 +176,7 @@ static int stow_large(struct vv_store *s, const struct vv_batch *from, struct vv
 static int write_large(struct vv_store *s, const struct vv_batch *batch,
                        enum varve_durability durability)
 {
-    struct vv_batch stowed = {VV_BUF_INIT, 0};
+    struct vv_batch stowed = {.ops = VV_BUF_INIT};
     int rc = stow_large(s, batch, &stowed);
     if (rc == VV_OK)
         rc = commit(s,
@@ -179,9 +189,29 @@ static int write_large(struct vv_store *s, const struct vv_batch *batch,
     return rc;
 }
 
+/* All keyspaces of the batch must still be there. */
+static int check_keyspaces(const struct vv_store *s, const varve_batch *batch)
+{
+    struct vv_reader r = vv_reader_of(vv_buf_slice(&batch->ops.ops));
+    struct vv_entry op;
+    int rc = VV_OK;
+    if (batch->root == NULL)
+        return VV_OK;
+    if (batch->root != s->root)
+        return vv_fail(VV_INVALID, "the batch has changes for keyspaces of another store");
+    while (rc == VV_OK && (rc = vv_batch_next(&r, &op)) == VV_OK) {
+        uint32_t id = 0;
+        (void)vv_space_decode(op.key, &id);
+        rc = vv_keyspace_check(vv_catalog_find(&s->root->catalog, id));
+    }
+    return rc < 0 ? rc : VV_OK;
+}
+
 int vv_store_write(struct vv_store *s, const varve_batch *batch, enum varve_durability durability)
 {
     int rc = check_writable(s);
+    if (rc == VV_OK)
+        rc = check_keyspaces(s, batch);
     if (rc < 0)
         return rc;
     if (batch->ops.count == 0)

@@ -16,9 +16,9 @@ void vv_batch_clear(struct vv_batch *b)
 
 static int check_sizes(const struct vv_batch *b, vv_slice key, vv_slice value)
 {
-    if (key.size > VV_KEY_SIZE_MAX)
+    if (key.size > (size_t)VV_KEY_SIZE_MAX - b->space.size)
         return vv_fail(VV_TOOBIG, "a key of %zu bytes exceeds the limit of %d", key.size,
-                       VV_KEY_SIZE_MAX);
+                       VV_KEY_SIZE_MAX - b->space.size);
     if (value.size > VV_VALUE_SIZE_MAX)
         return vv_fail(VV_TOOBIG, "a value of %zu bytes exceeds the limit of %d", value.size,
                        VV_VALUE_SIZE_MAX);
@@ -32,12 +32,14 @@ static int add(struct vv_batch *b, enum vv_kind kind, vv_slice key, vv_slice val
     int rc = check_sizes(b, key, value);
     if (rc < 0)
         return rc;
-    size_t most = 1 + 2 * VV_VARINT_SIZE_MAX + key.size + value.size;
+    size_t most = 1 + 2 * VV_VARINT_SIZE_MAX + VV_SPACE_SIZE_MAX + key.size + value.size;
     if ((rc = vv_buf_reserve(&b->ops, most)) < 0)
         return rc;
     uint8_t *at = b->ops.data + b->ops.size;
     *at++ = (uint8_t)kind;
-    at += vv_put_varint(at, key.size);
+    at += vv_put_varint(at, b->space.size + key.size);
+    memcpy(at, b->space.bytes, sizeof b->space.bytes); /* what is too much is overwritten */
+    at += b->space.size;
     if (key.size > 0)
         memcpy(at, key.data, key.size);
     at += key.size;

@@ -22,6 +22,7 @@
 struct vv_batch {
     struct vv_buf ops;
     uint32_t count;
+    struct vv_space space; /* goes in front of each key that is added */
 };
 
 void vv_batch_deinit(struct vv_batch *b); /* leaves it empty and usable */

@@ -43,9 +43,10 @@ struct vv_host {
     /* Called while the store is opened, before the first key is compared, with all notes of the
      * store; perhaps again, when the attempt has to be repeated. *order, which holds the order that
      * the engine was opened with, may be replaced: then that one orders the keys. A failure fails
-     * the opening. May be NULL. */
+     * the opening. A new store's notes are NULL, and it begins with *first, if that gets a text (which
+     * the host keeps). May be NULL. */
     int (*notes)(void *context, const struct vv_note *notes, size_t count,
-                 const struct vv_order **order);
+                 const struct vv_order **order, struct vv_note *first);
     const _Atomic(vv_seq) *visible; /* all changes up to here may be read */
     /* Appends the sequence numbers (vv_seq) that open snapshots read at, ascending and without
      * repetition; the last is the visible sequence itself, read under the same lock. */

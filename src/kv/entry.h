@@ -8,6 +8,7 @@
 #define VV_KV_ENTRY_H
 
 #include "base/slice.h"
+#include "kv/space.h"
 
 /* Counts changes; each has its own, never reused. 56 bits, so that a kind fits beside it. */
 typedef uint64_t vv_seq;
@@ -15,7 +16,7 @@ typedef uint64_t vv_seq;
 #define VV_SEQ_MAX (((vv_seq)1 << 56) - 1)
 
 enum {
-    VV_KEY_SIZE_MAX = 65536,
+    VV_KEY_SIZE_MAX = 65536 + VV_SPACE_SIZE_MAX, /* a user's key and its keyspace */
     VV_VALUE_SIZE_MAX = 1 << 30,
     VV_REF_SIZE = 16, /* of a value reference (kv/ref.h) */
 };

@@ -120,13 +120,13 @@ static uint32_t record_check(const uint8_t *raw, uint64_t seq, uint64_t body_has
 void vv_record_head_encode(const struct vv_record_head *head, uint64_t body_hash, uint32_t salt,
                            uint64_t offset, uint8_t into[VV_RECORD_HEAD_SIZE])
 {
-    bool long_key = head->key_size == VV_RECORD_KEY_SIZE_MAX;
+    bool long_key = head->key_size >= VV_RECORD_KEY_LONG;
     vv_assert(head->key_size <= VV_RECORD_KEY_SIZE_MAX && head->key_size <= head->size_bytes);
     vv_assert(long_key == ((head->flags & VV_RECORD_KEY_64K) != 0));
     vv_put_u32(into + 4, head->size_bytes);
     into[8] = head->type;
     into[9] = head->flags;
-    vv_put_u16(into + 10, long_key ? 0 : (uint16_t)head->key_size);
+    vv_put_u16(into + 10, (uint16_t)(head->key_size & 0xffff));
     vv_put_u32(into + 12, head->aux);
     vv_put_u64(into + 16, head->seq);
     vv_put_u32(into, record_check(into, head->seq, body_hash, salt, offset));
@@ -142,9 +142,9 @@ bool vv_record_head_decode(const uint8_t raw[VV_RECORD_HEAD_SIZE], struct vv_rec
     out->aux = vv_get_u32(raw + 12);
     out->seq = vv_get_u64(raw + 16);
     if ((out->flags & VV_RECORD_KEY_64K) != 0) {
-        if (out->key_size != 0)
+        out->key_size += VV_RECORD_KEY_LONG;
+        if (out->key_size > VV_RECORD_KEY_SIZE_MAX)
             return false;
-        out->key_size = VV_RECORD_KEY_SIZE_MAX;
     }
     /* Zeros must never be a record, whatever their checksum: type 0 does not exist. */
     return out->type != 0 && out->key_size <= out->size_bytes &&

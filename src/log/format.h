@@ -7,7 +7,7 @@
 
 #include "log/log.h"
 
-enum { VV_RECORD_KEY_SIZE_MAX = 65536, VV_RECORD_ALIGN = 8 };
+enum { VV_RECORD_KEY_SIZE_MAX = 65540, VV_RECORD_KEY_LONG = 65536, VV_RECORD_ALIGN = 8 };
 
 /* A record's header, with the key size worked out. */
 struct vv_record_head {

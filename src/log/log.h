@@ -25,8 +25,8 @@
  *    4  size        u32      of key and body together
  *    8  type        u8       enum vv_record_type
  *    9  flags       u8       VV_RECORD_PREV_SYNCED, VV_RECORD_HAS_REFS
- *   10  key_size    u16      of the key in front of the body; 0 where records carry none. A key of
- *                            65,536 bytes has key_size 0 and flag VV_RECORD_KEY_64K
+ *   10  key_size    u16      of the key in front of the body; 0 where records carry none. With flag
+ *                            VV_RECORD_KEY_64K it is 65,536 bytes longer: 65,540 at most
  *   12  aux         u32      number of operations of a BATCH; else 0
  *   16  seq         u64      of the first operation
  *   24  key, body   bytes

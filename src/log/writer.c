@@ -245,7 +245,7 @@ static void stage_head(struct vv_log *log, const struct vv_record *record, uint6
 {
     unsigned flags = record->flags & ~(unsigned)(VV_RECORD_PREV_SYNCED | VV_RECORD_KEY_64K);
     flags |= synced ? VV_RECORD_PREV_SYNCED : 0;
-    flags |= record->key.size == VV_RECORD_KEY_SIZE_MAX ? VV_RECORD_KEY_64K : 0;
+    flags |= record->key.size >= VV_RECORD_KEY_LONG ? VV_RECORD_KEY_64K : 0;
     struct vv_record_head head = {.size_bytes = (uint32_t)(record->key.size + record->body.size),
                                   .type = (uint8_t)record->type,
                                   .flags = (uint8_t)flags,

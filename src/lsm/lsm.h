@@ -52,6 +52,11 @@ struct vv_lsm_options {
  * read them. Failures change nothing on disk. */
 VV_MUST int vv_lsm_open(const struct vv_lsm_options *options, struct vv_engine **out, vv_seq *seq);
 
+/* Shows the notes of a store that need not be open, by id. A result of `visit` other than 0 ends it
+ * and is returned. */
+VV_MUST int vv_lsm_notes(struct vv_env *env, const char *path,
+                         int (*visit)(void *context, const struct vv_note *note), void *context);
+
 /* What a directory holds, by its names; where they are ambiguous, by CURRENT. */
 enum vv_lsm_found {
     VV_LSM_FOUND_NOTHING, /* no such directory, or empty (a lock file does not count) */

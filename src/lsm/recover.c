@@ -240,17 +240,41 @@ int vv_recover_sum(struct vv_lsm *lsm, struct vv_edit *sum)
     return rc == VV_NOTFOUND ? vv_fail(VV_MISSING, "%s: there is no store", lsm->options.path) : rc;
 }
 
+static int add_notes(void *context, const struct vv_edit *edit)
+{
+    struct vv_notes *notes = context;
+    if (edit->snapshot)
+        vv_notes_deinit(notes);
+    return vv_notes_apply(notes, &edit->notes);
+}
+
+int vv_lsm_notes(struct vv_env *env, const char *path,
+                 int (*visit)(void *context, const struct vv_note *note), void *context)
+{
+    struct vv_notes notes = {NULL, 0};
+    uint64_t number;
+    int rc = vv_manifest_read(env, path, add_notes, &notes, &number);
+    for (size_t i = 0; rc == VV_OK && i < notes.count; i++)
+        rc = visit(context, &notes.list[i]);
+    vv_notes_deinit(&notes);
+    return rc;
+}
+
 /* The host has the last word on how keys compare, and it must be the word by which they were laid. */
 int vv_recover_order(struct vv_lsm *lsm, const struct vv_edit *sum)
 {
     const struct vv_host *host = lsm->options.host;
     const struct vv_order *order = vv_lsm_order(lsm);
+    static const struct vv_note none;
+    struct vv_note first = {0, VV_SLICE_EMPTY};
+    bool is_new = sum->comparator.size == 0;
     int rc = VV_OK;
-    if (host != NULL && host->notes != NULL)
-        rc = host->notes(host->context, sum->notes.list, sum->notes.count, &order);
+    if (host != NULL && host->notes != NULL) {
+        const struct vv_note *notes = sum->notes.count > 0 ? sum->notes.list : &none;
+        rc = host->notes(host->context, is_new ? NULL : notes, sum->notes.count, &order, &first);
+    }
     if (rc < 0)
         return rc;
-    bool is_new = sum->comparator.size == 0;
     if (!is_new &&
         !vv_slice_equal(vv_buf_slice(&sum->comparator), vv_slice_str(vv_order_name(order))))
         return vv_fail(
@@ -258,6 +282,8 @@ int vv_recover_order(struct vv_lsm *lsm, const struct vv_edit *sum)
             (int)sum->comparator.size, (const char *)sum->comparator.data, vv_order_name(order));
     atomic_store(&lsm->order, order);
     atomic_store(&lsm->laid_order, order);
+    if (is_new && first.text.size > 0)
+        return vv_notes_set(&lsm->notes, first.id, first.text);
     return vv_notes_apply(&lsm->notes, &sum->notes);
 }
 

@@ -143,7 +143,7 @@ static int read_manifest(struct repair *r)
     say(r, vv_error_story());
     say(r, "without a MANIFEST, all tables and logs of the directory are taken");
     vv_edit_deinit(&r->sum);
-    if ((rc = find_uuid(r)) < 0)
+    if ((rc = find_uuid(r)) < 0 || (rc = vv_recover_order(lsm, &r->sum)) < 0)
         return rc;
     return vv_recover_next_file(lsm, 1);
 }

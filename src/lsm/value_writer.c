@@ -48,7 +48,7 @@ static int append_value(struct vv_value_writer *w, vv_slice key, vv_slice value,
 {
     struct vv_record record = {
         .type = VV_RECORD_KV, .key = key, .body = value, .body_hash = vv_record_hash(key, value)};
-    if (key.size == VV_KEY_SIZE_MAX)
+    if (key.size > UINT16_MAX)
         record.flags = VV_RECORD_KEY_64K;
     int rc = vv_log_append(w->log, &record, 1, offset);
     if (rc < 0)

@@ -2,7 +2,7 @@
 
 MASK64 = 0xffffffffffffffff
 SEQ_MAX = (1 << 56) - 1
-KEY_SIZE_MAX = 65536
+KEY_SIZE_MAX = 65540
 VALUE_SIZE_MAX = 1 << 30
 DELETE, PUT, REF = 0, 1, 2
 

@@ -70,9 +70,9 @@ class Log:
         check, size, type_, flags, key_size, aux, seq = struct.unpack_from("<IIBBHIQ",
                                                                           self.data, at)
         if flags & KEY_64K:
-            if key_size != 0:
+            key_size += 1 << 16
+            if key_size > KEY_SIZE_MAX:
                 return None
-            key_size = KEY_SIZE_MAX
         if type_ == 0 or key_size > size:
             return None
         return check, size, type_, flags, key_size, aux, seq

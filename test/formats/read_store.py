@@ -307,14 +307,14 @@ class Store:
         return entries
 
     def newest(self):
-        """What a reader sees: [(key, value)] in the order of keys."""
+        """What a reader of the default keyspace sees: [(key, value)] in the order of keys."""
         newest = {}
         for entry in self.entries:
             held = newest.get(entry[0])
             if held is None or held[1] < entry[1]:
                 newest[entry[0]] = entry
-        return [(key, self.value_of(entry)) for key, entry in sorted(newest.items())
-                if entry[2] != DELETE]
+        return [(key[1:], self.value_of(entry)) for key, entry in sorted(newest.items())
+                if entry[2] != DELETE and key[0] == 0]
 
 
 def escape(data):

@@ -108,15 +108,15 @@ def the_hash_is_xxh3(t):
 def the_examples_on_the_page_are_a_store(t):
     files, current = examples()
     t.equal({name: len(content) for name, content in files.items()},
-            {"000001.wal": 168, "MANIFEST-000002": 240, "000004.sst": 576})
+            {"000001.wal": 176, "MANIFEST-000002": 240, "000004.sst": 576})
     wanted = b"banana\tyellow\ncherry\tred\n"
 
     log = files.pop("000001.wal")
     ours = Log(log, "000001.wal", WAL, 1)
     t.equal([(kind, key, value) for record in ours.records
              for _, kind, key, value in read_batch(record, ours.name)],
-            [(PUT, b"apple", b"red"), (PUT, b"banana", b"yellow"), (0, b"apple", b""),
-             (PUT, b"cherry", b"red")])
+            [(PUT, b"\0apple", b"red"), (PUT, b"\0banana", b"yellow"), (0, b"\0apple", b""),
+             (PUT, b"\0cherry", b"red")])
     path = store_of(t, "table", {**files, "CURRENT": current})
     t.equal(dump(agree(t, path)), wanted)
 

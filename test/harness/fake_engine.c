@@ -553,8 +553,13 @@ static int fake_open(void *context, const struct vv_host *host, const struct vv_
                      struct vv_account *account, struct vv_engine **out, vv_seq *seq)
 {
     struct fake_engine *f = vv_alloc_zero(sizeof *f);
+    struct vv_note first;
     if (f == NULL)
         return VV_NOMEM;
+    if (host->notes(host->context, NULL, 0, &order, &first) < 0) {
+        vv_free(f);
+        return VV_NOMEM;
+    }
     f->base.ops = &fake_ops;
     f->host = host;
     f->order = order;

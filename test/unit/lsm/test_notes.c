@@ -15,9 +15,10 @@ struct told {
 static struct told told;
 
 static int take_notes(void *context, const struct vv_note *notes, size_t count,
-                      const struct vv_order **order)
+                      const struct vv_order **order, struct vv_note *first)
 {
     (void)context;
+    (void)first;
     vv_notes_deinit(&told.notes);
     for (size_t i = 0; i < count; i++)
         CHECK_OK(vv_notes_set(&told.notes, notes[i].id, notes[i].text));

@@ -1,0 +1,186 @@
+/*
+ * The public functions about keyspaces.
+ *
+ * A keyspace is there once its note is durable. Only then does anybody get its handle, so no key of
+ * it is ever written that recovery could not place.
+ */
+#include "db/open.h"
+#include "db/options.h"
+#include "db/store.h"
+
+static int check_name(const char *name)
+{
+    size_t size = name != NULL ? strlen(name) : 0;
+    if (size == 0 || size > VV_KEYSPACE_NAME_MAX)
+        return vv_fail(VV_INVALID, "the name of a keyspace has 1 to %d bytes, not %zu",
+                       VV_KEYSPACE_NAME_MAX, size);
+    return VV_OK;
+}
+
+static int comparator_of(const varve_keyspace_options *options, const varve_comparator **out)
+{
+    *out = NULL;
+    if (options == NULL)
+        return VV_OK;
+    if (options->size < sizeof *options)
+        return vv_fail(VV_INVALID, "keyspace options must start from VARVE_KEYSPACE_OPTIONS_INIT");
+    *out = options->comparator;
+    return vv_comparator_check(options->comparator);
+}
+
+/* ---- creating */
+
+static int note_down(const struct vv_store *s, const struct vv_keyspace *k,
+                     const struct vv_order *order)
+{
+    struct vv_buf text = VV_BUF_INIT;
+    struct vv_keyspace_note content = {vv_slice_str(k->name), vv_slice_str(k->comparator_name),
+                                       VV_KEYSPACE_LIVE};
+    int rc = vv_keyspace_note_encode(&content, &text);
+    struct vv_note note = {k->id, vv_buf_slice(&text)};
+    if (rc == VV_OK && s->engine->ops->note == NULL)
+        rc = vv_fail(VV_UNSUPPORTED, "this engine has no keyspaces");
+    if (rc == VV_OK)
+        rc = s->engine->ops->note(s->engine, &note, order);
+    vv_buf_deinit(&text);
+    return rc;
+}
+
+static int create_locked(struct vv_store *s, const char *name, const varve_comparator *comparator,
+                         struct vv_keyspace **out)
+{
+    struct vv_catalog *c = &s->root->catalog;
+    struct vv_keyspace *k = NULL;
+    uint32_t id = atomic_load(&c->count);
+    if (vv_catalog_named_locked(c, vv_slice_str(name)) != NULL)
+        return vv_fail(VV_EXISTS, "%s: there is a keyspace '%s' already", s->path, name);
+    int rc = vv_catalog_reserve_locked(c, id);
+    if (rc == VV_OK)
+        rc = vv_keyspace_new(c, id, vv_slice_str(name), comparator, &k);
+    if (rc == VV_OK)
+        rc = note_down(s, k, comparator != NULL && !c->is_ordered ? &c->order : NULL);
+    if (rc < 0) {
+        vv_keyspace_free(k);
+        return rc;
+    }
+    c->is_ordered = c->is_ordered || comparator != NULL;
+    vv_catalog_add_locked(c, k);
+    *out = k;
+    return VV_OK;
+}
+
+static int create(struct vv_store *s, const char *name, const varve_comparator *comparator,
+                  varve_keyspace **out)
+{
+    struct vv_keyspace *k = NULL;
+    if (s->options.mode == VARVE_MODE_READONLY)
+        return vv_fail(VV_READONLY, "%s was opened read-only", s->path);
+    int rc = vv_poison_check(&s->poison);
+    if (rc < 0)
+        return rc;
+    vv_mutex_lock(&s->root->catalog.mu);
+    rc = create_locked(s, name, comparator, &k);
+    vv_mutex_unlock(&s->root->catalog.mu);
+    if (rc == VV_OK)
+        *out = &k->handle;
+    return rc;
+}
+
+int varve_keyspace_create(varve *db, const char *name, const varve_keyspace_options *options,
+                          varve_keyspace **out)
+{
+    struct vv_call call;
+    const varve_comparator *comparator = NULL;
+    if (out == NULL)
+        return vv_fail(VV_INVALID, "nowhere to put the keyspace");
+    int rc = check_name(name);
+    if (rc == VV_OK)
+        rc = comparator_of(options, &comparator);
+    if (rc < 0 || (rc = vv_store_enter(db, &call)) < 0)
+        return rc;
+    rc = create(db->store, name, comparator, out);
+    vv_guard_leave(&call, VV_DOOR_OTHER);
+    return rc;
+}
+
+/* ---- finding */
+
+int varve_keyspace_open(varve *db, const char *name, varve_keyspace **out)
+{
+    struct vv_call call;
+    if (out == NULL)
+        return vv_fail(VV_INVALID, "nowhere to put the keyspace");
+    int rc = check_name(name);
+    if (rc < 0 || (rc = vv_store_enter(db, &call)) < 0)
+        return rc;
+    struct vv_catalog *c = &db->root->catalog;
+    vv_mutex_lock(&c->mu);
+    struct vv_keyspace *k = vv_catalog_named_locked(c, vv_slice_str(name));
+    vv_mutex_unlock(&c->mu);
+    if (k != NULL)
+        *out = &k->handle;
+    else
+        rc = vv_fail(VV_MISSING, "%s: there is no keyspace '%s'", db->store->path, name);
+    vv_guard_leave(&call, VV_DOOR_OTHER);
+    return rc;
+}
+
+const char *varve_keyspace_name(const varve_keyspace *keyspace)
+{
+    return keyspace != NULL ? keyspace->keyspace->name : NULL;
+}
+
+uint32_t varve_keyspace_id(const varve_keyspace *keyspace)
+{
+    return keyspace != NULL ? keyspace->keyspace->id : 0;
+}
+
+int varve_keyspace_list(varve *db, varve_keyspace_visit *visit, void *context)
+{
+    struct vv_call call;
+    if (visit == NULL)
+        return vv_fail(VV_INVALID, "nobody to show the keyspaces to");
+    int rc = vv_store_enter(db, &call);
+    if (rc < 0)
+        return rc;
+    const struct vv_catalog *c = &db->root->catalog;
+    uint32_t count = atomic_load(&c->count);
+    for (uint32_t id = 0; rc == 0 && id < count; id++) {
+        const struct vv_keyspace *k = vv_catalog_find(c, id);
+        if (k != NULL && vv_keyspace_live(k))
+            rc = visit(context, k->name);
+    }
+    vv_guard_leave(&call, VV_DOOR_OTHER);
+    return rc;
+}
+
+/* ---- without opening */
+
+struct listing {
+    varve_keyspace_visit *visit;
+    void *context;
+};
+
+static int visit_note(void *context, const struct vv_note *note)
+{
+    const struct listing *listing = context;
+    char name[VV_KEYSPACE_NAME_MAX + 1] = {0};
+    struct vv_keyspace_note content;
+    int rc = note->id == 0 ? VV_END : vv_keyspace_note_decode(note->text, &content);
+    if (rc != VV_OK || content.state != VV_KEYSPACE_LIVE)
+        return rc < 0 ? rc : VV_OK;
+    memcpy(name, content.name.data, content.name.size);
+    return listing->visit(listing->context, name);
+}
+
+int vv_db_keyspaces(const struct vv_db_world *world, const char *path, varve_keyspace_visit *visit,
+                    void *context)
+{
+    struct listing listing = {visit, context};
+    if (path == NULL || visit == NULL)
+        return vv_fail(VV_INVALID, "no path was given, or nobody to show the keyspaces to");
+    int rc = vv_db_find(world, path);
+    if (rc == VV_OK)
+        rc = visit(context, "default");
+    return rc == VV_OK ? vv_lsm_notes(world->env, path, visit_note, &listing) : rc;
+}

@@ -153,6 +153,13 @@ int vv_env_rename(struct vv_env *env, const char *from, const char *to)
     return env->ops->rename(env, from, to);
 }
 
+int vv_env_link(struct vv_env *env, const char *from, const char *to)
+{
+    vv_assert(from[0] != 0);
+    vv_assert(to[0] != 0);
+    return env->ops->link(env, from, to);
+}
+
 int vv_env_remove(struct vv_env *env, const char *path)
 {
     vv_assert(path[0] != 0);

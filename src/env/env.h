@@ -63,6 +63,7 @@ struct vv_env_ops {
     int (*make_dir)(struct vv_env *env, const char *path);
     int (*remove_dir)(struct vv_env *env, const char *path);
     int (*rename)(struct vv_env *env, const char *from, const char *to);
+    int (*link)(struct vv_env *env, const char *from, const char *to);
     int (*remove)(struct vv_env *env, const char *path);
     int (*info)(struct vv_env *env, const char *path, struct vv_path_info *out);
     int (*list)(struct vv_env *env, const char *path, struct vv_buf *names);
@@ -144,6 +145,12 @@ VV_MUST int vv_env_remove_dir(struct vv_env *env, const char *path);
 /* Atomically gives `from`, which must exist, the name `to`, replacing a file of that name. Same
  * directory only: both paths are spelled alike up to their last slash. */
 VV_MUST int vv_env_rename(struct vv_env *env, const char *from, const char *to);
+
+/* Gives the file `from` a second name, `to`, in any directory; both then name the same bytes, and it
+ * is gone with the last name and handle. VV_NOTFOUND when there is no `from`, VV_EXISTS when `to` is
+ * taken. VV_UNSUPPORTED where the system does not do it, on another file system for instance: then
+ * copy. Durable when the directory of `to` is synced. */
+VV_MUST int vv_env_link(struct vv_env *env, const char *from, const char *to);
 
 /* Removes the name of a file; handles that have it open go on reading it. Or VV_NOTFOUND. */
 VV_MUST int vv_env_remove(struct vv_env *env, const char *path);

@@ -31,7 +31,7 @@ struct mem_node {
     struct mem_node *prev;
     struct mem_node *next;
     uint32_t handle_count; /* open files and the lock */
-    bool linked;           /* it has a name */
+    uint32_t name_count;   /* more than one after linking */
     bool locked;
 
     struct vv_mutex mu; /* protects all below; rank 910 */
@@ -266,7 +266,7 @@ static struct mem_node *node_new_locked(struct mem_world *world, enum vv_path_ki
     if (node == NULL)
         return NULL;
     node->tree.is_dir = kind == VV_PATH_DIR;
-    node->linked = true;
+    node->name_count = 1;
     vv_mutex_init(&node->mu, RANK_FILE);
     node->next = world->nodes;
     if (world->nodes != NULL)
@@ -300,7 +300,7 @@ static void node_free_locked(struct mem_world *world, struct mem_node *node)
 
 static void node_settle_locked(struct mem_world *world, struct mem_node *node)
 {
-    if (!node->linked && node->handle_count == 0)
+    if (node->name_count == 0 && node->handle_count == 0)
         node_free_locked(world, node);
 }
 
@@ -338,7 +338,7 @@ static void node_unlink_locked(struct mem_world *world, const struct vv_tree_pla
 {
     struct mem_node *node = node_of(place->node);
     vv_tree_drop(place->dir, place->name);
-    node->linked = false;
+    node->name_count--;
     node_settle_locked(world, node);
 }
 
@@ -450,9 +450,24 @@ static int mem_rename(struct vv_env *env, const char *from, const char *to)
     if (rc == VV_OK)
         rc = vv_tree_move(source.dir, source.name, target.name);
     if (rc == VV_OK && target.node != NULL && target.node != source.node) {
-        node_of(target.node)->linked = false;
+        node_of(target.node)->name_count--;
         node_settle_locked(world, node_of(target.node));
     }
+    vv_mutex_unlock(&world->mu);
+    return rc;
+}
+
+static int mem_link(struct vv_env *env, const char *from, const char *to)
+{
+    struct mem_world *world = world_of(env);
+    struct vv_tree_place source;
+    struct vv_tree_place target;
+    vv_mutex_lock(&world->mu);
+    int rc = vv_tree_find_link(&world->root->tree, from, to, &source, &target);
+    if (rc == VV_OK)
+        rc = vv_tree_put(target.dir, target.name, source.node);
+    if (rc == VV_OK)
+        node_of(source.node)->name_count++;
     vv_mutex_unlock(&world->mu);
     return rc;
 }
@@ -598,6 +613,7 @@ static const struct vv_env_ops mem_ops = {
     .make_dir = mem_make_dir,
     .remove_dir = mem_remove_dir,
     .rename = mem_rename,
+    .link = mem_link,
     .remove = mem_remove,
     .info = mem_info,
     .list = mem_list,

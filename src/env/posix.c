@@ -325,6 +325,7 @@ struct vv_env *vv_env_posix(void)
         .make_dir = vv_posix_make_dir,
         .remove_dir = vv_posix_remove_dir,
         .rename = vv_posix_rename,
+        .link = vv_posix_link,
         .remove = vv_posix_remove,
         .info = vv_posix_info,
         .list = vv_posix_list,

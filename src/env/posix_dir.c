@@ -55,6 +55,30 @@ int vv_posix_rename(struct vv_env *env, const char *from, const char *to)
     return vv_fail_in(rc, "rename %s", from);
 }
 
+/* Reasons for which a copy may still work; a file of another user that may not be linked is one. */
+static bool wants_copy(int number)
+{
+    return number == EXDEV || number == EPERM || number == EMLINK || number == EOPNOTSUPP ||
+           number == ENOSYS;
+}
+
+int vv_posix_link(struct vv_env *env, const char *from, const char *to)
+{
+    (void)env;
+    struct stat st;
+    if (link(from, to) == 0)
+        return VV_OK;
+    int number = errno;
+    if (number == EEXIST)
+        return vv_fail(VV_EXISTS, "link %s: it exists already", to);
+    if (number == ENOENT && stat(from, &st) < 0 && errno == ENOENT)
+        return VV_NOTFOUND;
+    if (wants_copy(number))
+        return vv_fail(VV_UNSUPPORTED, "link %s to %s: the system does not do it", from, to);
+    int rc = vv_posix_fail(number, "to", to);
+    return vv_fail_in(rc, "link %s", from);
+}
+
 int vv_posix_remove(struct vv_env *env, const char *path)
 {
     (void)env;

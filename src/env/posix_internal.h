@@ -22,6 +22,7 @@ int vv_posix_sync_dir(struct vv_env *env, const char *path);
 int vv_posix_make_dir(struct vv_env *env, const char *path);
 int vv_posix_remove_dir(struct vv_env *env, const char *path);
 int vv_posix_rename(struct vv_env *env, const char *from, const char *to);
+int vv_posix_link(struct vv_env *env, const char *from, const char *to);
 int vv_posix_remove(struct vv_env *env, const char *path);
 int vv_posix_info(struct vv_env *env, const char *path, struct vv_path_info *out);
 int vv_posix_list(struct vv_env *env, const char *path, struct vv_buf *names);

@@ -121,7 +121,7 @@ static int make(struct sim_world *world, const struct vv_tree_place *place, enum
     }
     node->dir = sim_node_of(place->dir);
     node->name = op.name;
-    node->linked = true;
+    node->name_count = 1;
     op.node = node;
     vv_sim_op_add(world, op);
     *out = node;
@@ -186,10 +186,10 @@ static int unlink_place(struct sim_world *world, const struct vv_tree_place *pla
     struct sim_node *node = sim_node_of(place->node);
     struct sim_op op = {.kind = node->tree.is_dir ? SIM_OP_REMOVE_DIR : SIM_OP_REMOVE,
                         .node = node,
-                        .owner = node->dir,
-                        .name = node->name};
-    int rc = vv_sim_op_reserve(world);
-    if (rc < 0)
+                        .owner = sim_node_of(place->dir)};
+    int rc;
+    if ((rc = vv_sim_op_reserve(world)) < 0 ||
+        (rc = vv_sim_text_keep(world, place->name, &op.name)) < 0)
         return rc;
     enum vv_sim_fault fault = fault_now(world, MEETS_IO);
     op.failed = fault != VV_SIM_FAULT_NONE;
@@ -197,7 +197,7 @@ static int unlink_place(struct sim_world *world, const struct vv_tree_place *pla
     if (op.failed)
         return fault_fail(fault, "remove", path);
     vv_tree_drop(place->dir, place->name);
-    node->linked = false;
+    node->name_count--;
     vv_sim_node_settle(world, node);
     return VV_OK;
 }
@@ -227,9 +227,9 @@ static int sim_rename(struct vv_env *env, const char *from, const char *to)
     if (rc < 0)
         return rc;
     struct sim_node *node = sim_node_of(source.node);
-    struct sim_op op = {
-        .kind = SIM_OP_RENAME, .node = node, .owner = node->dir, .name = node->name};
+    struct sim_op op = {.kind = SIM_OP_RENAME, .node = node, .owner = sim_node_of(source.dir)};
     if ((rc = vv_sim_op_reserve(world)) < 0 ||
+        (rc = vv_sim_text_keep(world, source.name, &op.name)) < 0 ||
         (rc = vv_sim_text_keep(world, target.name, &op.new_name)) < 0)
         return rc;
     enum vv_sim_fault fault = fault_now(world, MEETS_IO);
@@ -241,11 +241,37 @@ static int sim_rename(struct vv_env *env, const char *from, const char *to)
     if ((rc = vv_tree_move(source.dir, source.name, target.name)) < 0)
         return rc;
     vv_sim_op_add(world, op);
+    node->dir = sim_node_of(source.dir);
     node->name = op.new_name;
     if (target.node != NULL && target.node != source.node) {
-        sim_node_of(target.node)->linked = false;
+        sim_node_of(target.node)->name_count--;
         vv_sim_node_settle(world, sim_node_of(target.node));
     }
+    return VV_OK;
+}
+
+static int sim_link(struct vv_env *env, const char *from, const char *to)
+{
+    struct sim_world *world = enter(env);
+    struct vv_tree_place source;
+    struct vv_tree_place target;
+    int rc = vv_tree_find_link(&world->nodes[0]->tree, from, to, &source, &target);
+    if (rc != VV_OK)
+        return rc;
+    struct sim_node *node = sim_node_of(source.node);
+    struct sim_op op = {.kind = SIM_OP_LINK, .node = node, .owner = sim_node_of(target.dir)};
+    if ((rc = vv_sim_op_reserve(world)) < 0 ||
+        (rc = vv_sim_text_keep(world, source.name, &op.name)) < 0 ||
+        (rc = vv_sim_text_keep(world, target.name, &op.new_name)) < 0)
+        return rc;
+    enum vv_sim_fault fault = fault_now(world, MEETS_IO | MEETS_FULL);
+    op.failed = fault != VV_SIM_FAULT_NONE;
+    if (!op.failed && (rc = vv_tree_put(target.dir, target.name, source.node)) < 0)
+        return rc;
+    vv_sim_op_add(world, op);
+    if (op.failed)
+        return fault_fail(fault, "link", to);
+    node->name_count++;
     return VV_OK;
 }
 
@@ -540,6 +566,7 @@ const struct vv_env_ops vv_sim_ops = {
     .make_dir = sim_make_dir,
     .remove_dir = sim_remove_dir,
     .rename = sim_rename,
+    .link = sim_link,
     .remove = sim_remove,
     .info = sim_info,
     .list = sim_list,

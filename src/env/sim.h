@@ -1,8 +1,8 @@
 /*
  * A hostile world with a seed: everything the promises of env.h leave open, happens here.
  *
- * The world keeps a log of each mutating call (write, truncate, create, rename, remove, make or
- * remove directory, sync, directory sync). From the log it can build the image that would be left
+ * The world keeps a log of each mutating call (write, truncate, create, rename, link, remove, make
+ * or remove directory, sync, directory sync). From the log it can build the image that would be left
  * if power failed right after call number n, under a persistence model: so a workload runs once,
  * and every crash point of it is examined afterwards. An image is again a simulated world, on which
  * recovery runs and may itself be cut.

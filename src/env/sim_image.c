@@ -300,10 +300,10 @@ static int name_apply(struct cut *cut, const struct sim_op *op)
         vv_tree_drop(&dir->tree, name);
         return VV_OK;
     }
-    if (op->kind == SIM_OP_RENAME) {
+    if (op->kind == SIM_OP_RENAME)
         name_drop(dir, node, name);
+    if (op->kind == SIM_OP_RENAME || op->kind == SIM_OP_LINK)
         name = vv_slice_str(op->new_name);
-    }
     return vv_tree_put(&dir->tree, name, &node->tree);
 }
 
@@ -318,19 +318,21 @@ static int names_build(struct cut *cut)
 
 /* ---- what can be reached */
 
-/* Marks as linked, and tells its place, each node that a path leads to. `found` has room for all. */
+/* Counts the names, and tells a place, of each node that a path leads to. `found` has room for all. */
 static int mark_reached(struct sim_world *world, struct sim_node **found)
 {
     size_t count = 0;
     found[count++] = world->nodes[0];
-    world->nodes[0]->linked = true;
+    world->nodes[0]->name_count = 1;
     world->nodes[0]->name = "/";
     for (size_t i = 0; i < count; i++) {
         struct sim_node *dir = found[i];
         for (size_t k = 0; k < dir->tree.count; k++) {
             struct sim_node *node = sim_node_of(dir->tree.entries[k].node);
-            vv_assert(!node->linked);
-            node->linked = true;
+            if (node->name_count++ > 0) {
+                vv_assert(!node->tree.is_dir);
+                continue;
+            }
             node->dir = dir;
             int rc = vv_sim_text_keep(world, vv_slice_str(dir->tree.entries[k].name), &node->name);
             if (rc < 0)
@@ -353,12 +355,12 @@ static int keep_reached(struct cut *cut)
     if (rc < 0)
         return rc;
     for (size_t id = 0; id < cut->old->node_count; id++)
-        if (cut->fates[id].image != NULL && !cut->fates[id].image->linked)
+        if (cut->fates[id].image != NULL && cut->fates[id].image->name_count == 0)
             cut->fates[id].image = NULL;
     /* Those that are not wanted go by the door through which they would have come last. */
     for (size_t i = world->node_count; i-- > 0;) {
         struct sim_node *node = world->nodes[i];
-        if (node->linked)
+        if (node->name_count > 0)
             continue;
         struct sim_node *last = world->nodes[world->node_count - 1];
         world->nodes[i] = last;

@@ -34,11 +34,11 @@ struct sim_node {
     struct sim_content *content;      /* live bytes, of a file */
     struct sim_content *base_content; /* bytes when the log began */
     size_t id;                        /* its index among the world's nodes */
-    struct sim_node *dir;             /* where it has its name, or had it last; NULL for the root */
-    const char *name;                 /* the last it had; in the arena */
+    struct sim_node *dir;             /* where it has a name, or had one; NULL for the root */
+    const char *name;                 /* one that it has or had; in the arena */
     uint64_t synced_to;               /* the last call that synced it */
     uint32_t handle_count;
-    bool linked; /* it has a name */
+    uint32_t name_count; /* of a file more than one after linking */
     bool locked;
 };
 
@@ -48,6 +48,7 @@ enum sim_op_kind {
     SIM_OP_CREATE, /* these the names in `node->dir`, */
     SIM_OP_MAKE_DIR,
     SIM_OP_RENAME,
+    SIM_OP_LINK,
     SIM_OP_REMOVE,
     SIM_OP_REMOVE_DIR,
     SIM_OP_SYNC, /* and these make such calls durable */
@@ -63,7 +64,7 @@ struct sim_op {
     struct sim_node
         *owner;       /* what must be synced for the call to be durable: node or its directory */
     const char *name; /* of the node, before the call */
-    const char *new_name; /* of a rename */
+    const char *new_name; /* of a rename or link */
     uint64_t offset;      /* of a write; the size of a truncation */
     vv_slice bytes;       /* of a write */
     uint64_t lost_at;     /* the sync that failed and dropped it, or 0 */

@@ -135,7 +135,7 @@ void vv_sim_node_undo(struct sim_world *world, struct sim_node *node)
 
 void vv_sim_node_settle(struct sim_world *world, struct sim_node *node)
 {
-    if (node->linked || node->handle_count > 0)
+    if (node->name_count > 0 || node->handle_count > 0)
         return;
     world->used_bytes -= vv_sim_content_size(node->content);
     vv_sim_content_unref(node->content);
@@ -218,7 +218,7 @@ int vv_env_sim_new(uint64_t seed, struct vv_env **out)
         vv_env_sim_free(&world->base);
         return rc;
     }
-    root->linked = true;
+    root->name_count = 1;
     root->name = "/";
     world->base_count = 1;
     *out = &world->base;
@@ -254,6 +254,7 @@ void vv_sim_call_describe(const struct vv_env *env, uint64_t n, char *into, size
         [SIM_OP_CREATE] = "create",
         [SIM_OP_MAKE_DIR] = "make directory",
         [SIM_OP_RENAME] = "rename",
+        [SIM_OP_LINK] = "link",
         [SIM_OP_REMOVE] = "remove",
         [SIM_OP_SYNC] = "sync",
         [SIM_OP_REMOVE_DIR] = "remove directory",
@@ -275,11 +276,12 @@ void vv_sim_call_describe(const struct vv_env *env, uint64_t n, char *into, size
                    detail, op->failed ? " (failed)" : "");
 }
 
-static uint64_t path_hash(const struct sim_node *node)
+/* Directories have one name, so their paths are known; a file may be in several. */
+static uint64_t path_hash(const struct sim_node *dir, const struct vv_tree_entry *entry)
 {
-    uint64_t hash = node->tree.is_dir;
-    for (; node->dir != NULL; node = node->dir)
-        hash = vv_hash_seeded(vv_slice_str(node->name), hash);
+    uint64_t hash = vv_hash_seeded(vv_slice_str(entry->name), entry->node->is_dir);
+    for (; dir->dir != NULL; dir = dir->dir)
+        hash = vv_hash_seeded(vv_slice_str(dir->name), hash);
     return hash;
 }
 
@@ -288,9 +290,12 @@ uint64_t vv_sim_fingerprint(const struct vv_env *env)
     const struct sim_world *world = sim_world_of_const(env);
     uint64_t sum = 0; /* a sum, for no order of nodes shall matter */
     for (size_t i = 0; i < world->node_count; i++) {
-        const struct sim_node *node = world->nodes[i];
-        if (node->linked)
-            sum += vv_mix(vv_hash_seeded(vv_sim_content_slice(node->content), path_hash(node)));
+        const struct sim_node *dir = world->nodes[i];
+        for (size_t k = 0; dir->name_count > 0 && k < dir->tree.count; k++) {
+            const struct vv_tree_entry *entry = &dir->tree.entries[k];
+            vv_slice content = vv_sim_content_slice(sim_node_of(entry->node)->content);
+            sum += vv_mix(vv_hash_seeded(content, path_hash(dir, entry)));
+        }
     }
     return sum;
 }

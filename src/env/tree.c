@@ -235,3 +235,14 @@ int vv_tree_find_rename(struct vv_tree_node *root, const char *from, const char 
         return vv_fail(VV_IO, "rename %s to %s: the directory is not empty", from, to);
     return VV_OK;
 }
+
+int vv_tree_find_link(struct vv_tree_node *root, const char *from, const char *to,
+                      struct vv_tree_place *from_out, struct vv_tree_place *to_out)
+{
+    int rc = find_there(root, from, "link", from_out);
+    if (rc != VV_OK)
+        return rc;
+    if (from_out->node->is_dir)
+        return vv_fail(VV_UNSUPPORTED, "link %s: it is a directory", from);
+    return find_free(root, to, "link", to_out);
+}

@@ -62,5 +62,9 @@ VV_MUST int vv_tree_find_file(struct vv_tree_node *root, const char *path,
                               struct vv_tree_place *out); /* or VV_NOTFOUND */
 VV_MUST int vv_tree_find_rename(struct vv_tree_node *root, const char *from, const char *to,
                                 struct vv_tree_place *from_out, struct vv_tree_place *to_out);
+/* For linking: a file, and a free name in a directory that exists. */
+VV_MUST int vv_tree_find_link(struct vv_tree_node *root, const char *from, const char *to,
+                              struct vv_tree_place *from_out,
+                              struct vv_tree_place *to_out); /* or VV_NOTFOUND */
 
 #endif

@@ -528,6 +528,42 @@ PROMISE(a_directory_can_be_renamed_with_all_that_is_in_it)
     CHECK_FILE(w, "d/x", "inside");
 }
 
+PROMISE(a_link_is_a_second_name_of_the_same_bytes)
+{
+    struct vv_path_info info;
+    struct vv_file *file;
+    make_file(w, "x", "bytes");
+    make_file(w, "taken", "other");
+    CHECK_OK(vv_env_make_dir(w->env, at(w, "d")));
+    CHECK_OK(vv_env_link(w->env, at(w, "x"), at(w, "d/y")));
+    CHECK_FILE(w, "d/y", "bytes");
+    CHECK_OK(vv_env_open(w->env, at(w, "x"), VV_OPEN_WRITE, &file));
+    write_text(file, 0, "B");
+    CHECK_FILE(w, "d/y", "Bytes");
+    CHECK_RC(vv_env_link(w->env, at(w, "x"), at(w, "taken")), VV_EXISTS);
+    CHECK_RC(vv_env_link(w->env, at(w, "x"), at(w, "x")), VV_EXISTS);
+    CHECK_FILE(w, "taken", "other");
+    CHECK_RC(vv_env_link(w->env, at(w, "none"), at(w, "z")), VV_NOTFOUND);
+    CHECK_RC(vv_env_link(w->env, at(w, "d"), at(w, "e")), VV_UNSUPPORTED);
+    CHECK_ABSENT(w, "e");
+    CHECK_RC(vv_env_link(w->env, at(w, "x"), at(w, "none/z")), VV_IO);
+    CHECK_OK(vv_env_remove(w->env, at(w, "x")));
+    CHECK_ABSENT(w, "x");
+    CHECK_FILE(w, "d/y", "Bytes");
+    write_text(file, 5, "!");
+    vv_file_close(file);
+    CHECK_FILE(w, "d/y", "Bytes!");
+    CHECK_OK(vv_env_info(w->env, at(w, "d/y"), &info));
+    CHECK_EQ_U64(info.size_bytes, 6);
+    CHECK_OK(vv_env_rename(w->env, at(w, "d/y"), at(w, "d/z")));
+    CHECK_FILE(w, "d/z", "Bytes!");
+    make_file(w, "x", "new");
+    CHECK_FILE(w, "d/z", "Bytes!");
+    CHECK_OK(vv_env_sync_dir(w->env, at(w, "d")));
+    CHECK_OK(vv_env_remove(w->env, at(w, "d/z")));
+    CHECK_ABSENT(w, "d/z");
+}
+
 PROMISE(an_open_file_outlives_its_name)
 {
     struct vv_file *file = create(w, "x");

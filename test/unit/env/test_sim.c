@@ -71,13 +71,14 @@ TEST(mutating_calls_are_numbered_and_described)
     CHECK_OK(vv_env_sync_dir(env, "/db"));
     CHECK_OK(vv_env_rename(env, "/db/000004.wal", "/db/old"));
     CHECK_OK(write_text(file, 0, "x"));
+    CHECK_OK(vv_env_link(env, "/db/old", "/new"));
     CHECK_OK(vv_env_remove(env, "/db/old"));
     CHECK_OK(vv_env_remove_dir(env, "/db"));
     uint64_t size;
     CHECK_OK(vv_file_size(file, &size)); /* looking is no mutating call */
     CHECK_OK(vv_env_list(env, "/", &names));
     vv_file_close(file);
-    CHECK_EQ_U64(vv_sim_call_count(env), 10);
+    CHECK_EQ_U64(vv_sim_call_count(env), 11);
     CHECK_EQ_STR(described(env, 1), "make directory db");
     CHECK_EQ_STR(described(env, 2), "create 000004.wal");
     CHECK_EQ_STR(described(env, 3), "write 000004.wal 128+3");
@@ -86,10 +87,11 @@ TEST(mutating_calls_are_numbered_and_described)
     CHECK_EQ_STR(described(env, 6), "sync directory db");
     CHECK_EQ_STR(described(env, 7), "rename 000004.wal to old");
     CHECK_EQ_STR(described(env, 8), "write old 0+1");
-    CHECK_EQ_STR(described(env, 9), "remove old");
-    CHECK_EQ_STR(described(env, 10), "remove directory db");
+    CHECK_EQ_STR(described(env, 9), "link old to new");
+    CHECK_EQ_STR(described(env, 10), "remove old");
+    CHECK_EQ_STR(described(env, 11), "remove directory db");
     CHECK_EQ_STR(described(env, 0), "no call");
-    CHECK_EQ_STR(described(env, 11), "no call");
+    CHECK_EQ_STR(described(env, 12), "no call");
     vv_buf_deinit(&names);
     vv_env_sim_free(env);
 }

@@ -414,6 +414,42 @@ TEST(a_file_never_survives_under_two_names)
     vv_env_sim_free(env);
 }
 
+TEST(a_link_is_durable_with_its_own_directory)
+{
+    struct vv_env *env = world_new();
+    CHECK_OK(vv_env_make_dir(env, "/d"));
+    CHECK_OK(vv_env_make_dir(env, "/e"));
+    sync_dir(env, "/");
+    create(env, "/d/x");
+    put(env, "/d/x", 0, "1");
+    sync_file(env, "/d/x");
+    sync_dir(env, "/d");
+    CHECK_OK(vv_env_link(env, "/d/x", "/e/x"));
+    CHECK_EQ_STR(outcomes(env, VV_SIM_SYNCED, "/d/x /e/x"), "1 -");
+    CHECK_EQ_STR(outcomes(env, VV_SIM_SECTORS, "/d/x /e/x"), "1 - | 1 1");
+    CHECK_OK(vv_env_remove(env, "/d/x"));
+    CHECK_EQ_STR(outcomes(env, VV_SIM_SECTORS, "/d/x /e/x"), "- - | - 1 | 1 - | 1 1");
+    sync_dir(env, "/e");
+    CHECK_EQ_STR(outcomes(env, VV_SIM_SECTORS, "/d/x /e/x"), "- 1 | 1 1");
+    sync_dir(env, "/d");
+    CHECK_EQ_STR(outcomes(env, VV_SIM_SYNCED, "/d/x /e/x"), "- 1");
+    vv_env_sim_free(env);
+}
+
+TEST(images_with_and_without_a_link_have_different_fingerprints)
+{
+    struct vv_env *env = world_new();
+    lay(env, "/a", "1");
+    CHECK_OK(vv_env_link(env, "/a", "/b"));
+    struct vv_env *with = image_of(env, VV_SIM_ALL, 0);
+    struct vv_env *without = image_of(env, VV_SIM_SYNCED, 0);
+    CHECK(vv_sim_fingerprint(with) != vv_sim_fingerprint(without));
+    CHECK_EQ_U64(vv_sim_fingerprint(with), vv_sim_fingerprint(env));
+    vv_env_sim_free(with);
+    vv_env_sim_free(without);
+    vv_env_sim_free(env);
+}
+
 /* ---- M5 */
 
 TEST(a_torn_write_has_its_beginning_and_any_rest)

@@ -18,7 +18,7 @@ FIXED_ADDRESSES = $(shell setarch -R true 2>/dev/null && echo setarch -R)
 # A debug-checked build: structures verify themselves after each change.
 SANITIZED = -Dparanoid=true -Db_lundef=false -Dc_args=-fno-sanitize-recover=all
 
-.PHONY: all run test bench soak fuzz lint format asan tsan install clean help
+.PHONY: all run test bench soak fuzz lint format asan tsan install install-leveldb clean help
 
 all:
 	@$(DEPS) build
@@ -66,10 +66,17 @@ lint:
 
 format:
 	@$(DEPS) lint
-	@find src include cli test bench fuzz -name '*.[ch]' 2>/dev/null | xargs -r $(CLANG_FORMAT) -i
+	@find src include cli compat test bench fuzz -name '*.[ch]' 2>/dev/null | xargs -r $(CLANG_FORMAT) -i
 
 install: all
 	@DESTDIR=$(DESTDIR) meson install -C $(BUILD) --no-rebuild --quiet
+	@[ -n "$(DESTDIR)" ] || [ "$$(id -u)" != 0 ] || ldconfig
+
+install-leveldb: all
+	@for dir in include/leveldb lib; do mkdir -p $(DESTDIR)$(PREFIX)/$$dir; done
+	@cp compat/leveldb/leveldb/c.h $(DESTDIR)$(PREFIX)/include/leveldb/
+	@cp -P $(BUILD)/compat/leveldb/libleveldb.a $(BUILD)/compat/leveldb/libleveldb.so \
+		$(BUILD)/compat/leveldb/libleveldb.so.1d $(DESTDIR)$(PREFIX)/lib/
 	@[ -n "$(DESTDIR)" ] || [ "$$(id -u)" != 0 ] || ldconfig
 
 clean:
@@ -86,4 +93,5 @@ help:
 	@echo 'make lint       floors, symbols, lengths, formatting, clang-tidy, warnings'
 	@echo 'make format     clang-format in place'
 	@echo 'make install    PREFIX=/usr/local, DESTDIR='
+	@echo 'make install-leveldb  in place of LevelDB, see README.md; PREFIX, DESTDIR'
 	@echo 'make clean      remove the build directory'

@@ -21,6 +21,8 @@ build  libedit-dev         editline/readline.h
 test   libcmocka-dev       cmocka.h
 test   python3             python3
 test   strace              strace
+test   binutils            nm
+test   libleveldb-dev      leveldb/c.h
 lint   python3             python3
 lint   binutils            nm
 lint   clang-14            clang

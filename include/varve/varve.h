@@ -21,9 +21,9 @@
  * error (VARVE_NOTFOUND, VARVE_END). Out parameters are untouched on failure.
  *
  * Threads. All functions may be called from any thread at any time on the same store. Batches and
- * iterators belong to one thread at a time. Options are read during the call only.
+ * iterators belong to one thread at a time, transactions too. Options are read during the call only.
  *
- * Lifetimes. Iterators, snapshots and pinned values may outlive varve_close: they then answer
+ * Lifetimes. Iterators, snapshots, transactions and pinned values may outlive varve_close: they then answer
  * VARVE_CLOSED (pinned bytes stay readable), and must still be closed, released and unpinned. After
  * fork, the child's calls on a handle of the parent answer VARVE_FORKED; closing it there frees
  * memory and touches nothing else.
@@ -135,6 +135,7 @@ typedef struct varve varve_keyspace;
 typedef struct varve_batch varve_batch;
 typedef struct varve_iter varve_iter;
 typedef struct varve_snapshot varve_snapshot;
+typedef struct varve_txn varve_txn;
 
 /* When is a write safe? Each level includes those above it. */
 enum varve_durability {
@@ -435,6 +436,114 @@ VARVE_API int varve_iter_refresh(varve_iter *iter);
  * on disk. */
 VARVE_API int varve_snapshot_new(varve *db, varve_snapshot **out);
 VARVE_API void varve_snapshot_release(varve_snapshot *snapshot); /* NULL is fine */
+
+/* ------------------------------------------------------------------------------- transactions */
+
+/*
+ * Changes that are made one by one, can be read back meanwhile, and happen together or not at all:
+ *
+ *     varve_txn *txn;
+ *     varve_txn_begin(db, NULL, &txn);
+ *     if (varve_txn_get_for_update(txn, NULL, from, &balance) == VARVE_OK)
+ *         ...
+ *     varve_txn_put(txn, NULL, from, less);
+ *     varve_txn_put(txn, NULL, to, more);
+ *     rc = varve_txn_commit(txn, NULL);     VARVE_CONFLICT: somebody was first, begin again
+ *     varve_txn_end(txn);
+ *
+ * All reads are of the moment of varve_txn_begin, with the transaction's own changes over it. Others
+ * see nothing of it before the commit, and all of it at once then.
+ *
+ *                       optimistic                                exclusive
+ *     begin             at once                                   waits for its turn, or VARVE_BUSY
+ *     others meanwhile  write as they like                        read as they like; writes and
+ *                                                                 commits wait until it is over
+ *     commit            VARVE_CONFLICT if a key that it wrote     never conflicts
+ *                       or read for update was changed since
+ *                       it began by anybody
+ *
+ * What can happen:
+ *                       snapshot isolation    serializable    exclusive
+ *     dirty read              no                   no             no
+ *     fractured read          no                   no             no    part of another's commit
+ *     lost update             no                   no             no    of keys written or read for
+ *                                                                       update
+ *     phantom                 no                   no             no    two scans differ
+ *     write skew              possible             no             no    two decide by what they read,
+ *                                                                       and each changes the other's
+ * A serializable transaction that writes is also refused when a key that it read, or any key in a
+ * range that its iterators passed, was changed. One that wrote nothing always commits. Refusals are
+ * exact: never for another reason than these.
+ *
+ * A transaction with its iterators belongs to one thread at a time. It holds its changes in memory
+ * until the commit (at most VARVE_BATCH_SIZE_MAX), and what its moment shows is kept on disk until it
+ * is over. A transaction outlives varve_close: it is VARVE_CLOSED then, never happened, and must
+ * still be ended.
+ *
+ * `ks` below says where: a keyspace of the store, or the store itself; NULL is the store itself.
+ */
+enum varve_txn_kind { VARVE_TXN_OPTIMISTIC = 0, VARVE_TXN_EXCLUSIVE = 1 };
+enum varve_isolation { VARVE_ISOLATION_SNAPSHOT = 0, VARVE_ISOLATION_SERIALIZABLE = 1 };
+
+typedef struct varve_txn_options {
+    size_t size; /* sizeof(varve_txn_options) */
+    enum varve_txn_kind kind;
+    enum varve_isolation isolation; /* of an optimistic one; an exclusive one is serializable */
+    uint32_t timeout_ms; /* how long an exclusive one waits for its turn; 0: 5000. UINT32_MAX: for
+                            as long as it takes */
+} varve_txn_options;
+
+#define VARVE_TXN_OPTIONS_INIT                                                                     \
+    {                                                                                              \
+        sizeof(varve_txn_options), VARVE_TXN_OPTIMISTIC, VARVE_ISOLATION_SNAPSHOT, 0               \
+    }
+
+/* Begins a transaction; `options` may be NULL. Costs about as much as a snapshot. While a thread has
+ * an exclusive transaction open, a write of its own beside it (and another exclusive one) would wait
+ * for itself: that is VARVE_BUSY at once. Errors: VARVE_BUSY, VARVE_READONLY for a store that was
+ * opened read-only. */
+VARVE_API int varve_txn_begin(varve *db, const varve_txn_options *options, varve_txn **out);
+
+/* Makes all changes happen, and ends the transaction in any case but VARVE_BUSY and VARVE_INVALID.
+ * VARVE_OK, or VARVE_CONFLICT: nothing happened. Costs as varve_write, and some ten nanoseconds for
+ * each key relied on; a range relied on costs a look at what is in memory of it, when others write
+ * meanwhile. `options` may be NULL. Errors: as varve_write. */
+VARVE_API int varve_txn_commit(varve_txn *txn, const varve_write_options *options);
+
+/* Forgets all changes, and ends the transaction. */
+VARVE_API int varve_txn_rollback(varve_txn *txn);
+
+/* Gives up the handle; rolls back if the transaction is still open. NULL is fine. Its iterators are
+ * VARVE_INVALID from then on (as from commit and rollback), and must still be closed. */
+VARVE_API void varve_txn_end(varve_txn *txn);
+
+/* As the functions of the store. Changes cost some hundred nanoseconds, no I/O, and are VARVE_TOOBIG
+ * beyond the limit of a batch. VARVE_INVALID once the transaction is over, as for all below. */
+VARVE_API int varve_txn_put(varve_txn *txn, varve *ks, varve_slice key, varve_slice value);
+VARVE_API int varve_txn_delete(varve_txn *txn, varve *ks, varve_slice key);
+VARVE_API int varve_txn_get(varve_txn *txn, varve *ks, varve_slice key, varve_pinned *out);
+VARVE_API int varve_txn_exists(varve_txn *txn, varve *ks, varve_slice key);
+
+/* Reads, and makes the commit of what is written depend on the key being unchanged, found or not.
+ * Going back to a savepoint does not take that back. */
+VARVE_API int varve_txn_get_for_update(varve_txn *txn, varve *ks, varve_slice key,
+                                       varve_pinned *out);
+
+/* An iterator over the transaction's moment and its changes, those that are made later too: a move
+ * after a change finds what is there then. Options as for varve_iter_open, without a snapshot. */
+VARVE_API int varve_txn_iter_open(varve_txn *txn, varve *ks, const varve_iter_options *options,
+                                  varve_iter **out);
+
+/* Savepoints nest to any depth. Each begins a level, which is ended by releasing it (its changes
+ * belong to the level outside it then) or by rolling it back (they are undone); both cost what the
+ * level has changed. VARVE_INVALID when there is none. Commit takes all levels along. */
+VARVE_API int varve_txn_savepoint(varve_txn *txn);
+VARVE_API int varve_txn_release(varve_txn *txn);
+VARVE_API int varve_txn_rollback_to(varve_txn *txn);
+
+/* How many savepoints are open, and how many keys were changed; 0 for NULL. */
+VARVE_API uint32_t varve_txn_depth(const varve_txn *txn);
+VARVE_API size_t varve_txn_count(const varve_txn *txn);
 
 /* --------------------------------------------------------------------------------------- care */
 

@@ -100,7 +100,7 @@ int varve_delete(varve *db, varve_slice key)
     return end(db, &call, VV_DOOR_DELETE, rc);
 }
 
-static int durability_of(const varve_write_options *options, enum varve_durability *out)
+int vv_durability_of(const varve_write_options *options, enum varve_durability *out)
 {
     if (options == NULL)
         return VV_OK;
@@ -118,7 +118,7 @@ int varve_write(varve *db, const varve_batch *batch, const varve_write_options *
     enum varve_durability durability = VARVE_DURABILITY_DEFAULT;
     if (batch == NULL)
         return vv_fail(VV_INVALID, "no batch was given");
-    int rc = durability_of(options, &durability);
+    int rc = vv_durability_of(options, &durability);
     if (rc < 0 || (rc = vv_store_enter(db, &call)) < 0)
         return rc;
     rc = vv_store_write(db->store, batch, durability);

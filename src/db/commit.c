@@ -8,7 +8,7 @@
 #include <stdio.h>
 
 enum {
-    RANK_HOLD = 12,
+    RANK_HOLD = 13,
     RANK_ENGINE = 14,
     RANK_SETTLE = 16,
     RANK_SYNC = 18,

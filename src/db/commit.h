@@ -84,7 +84,7 @@ struct vv_commit {
     struct vv_parking parkings[VV_COMMIT_PARKINGS];
 
     _Atomic(uintptr_t) holder;  /* the thread that used the hold last, or 0 */
-    struct vv_mutex hold_mu;    /* protects the three below; rank 12 */
+    struct vv_mutex hold_mu;    /* protects the three below; rank 13 */
     struct commit_member *hold; /* leads, and nobody is at it; or NULL */
     uint64_t hold_id, last_hold_id;
 };

@@ -7,9 +7,15 @@
  * open; the closer marks the store closing and then waits until no iterator is busy, and closes the
  * engine's side of each. Both in this order, sequentially consistent: one sees the other. The mark
  * lies in the iterator, so that a scan shares no counter with other threads.
+ *
+ * In a transaction the walk goes over the engine's iterator with the pending changes laid over it
+ * (overlay.h). When these have changed, a step begins with finding the present key anew.
  */
 #include "db/inner_key.h"
+#include "db/overlay.h"
+#include "db/reads.h"
 #include "db/store.h"
+#include "db/txn.h"
 #include "db/walk.h"
 
 enum {
@@ -24,6 +30,11 @@ struct varve_iter {
     _Atomic(uint64_t) seeks, nexts;
 
     struct vv_walk walk;
+    struct vv_iter *engine_side; /* the walk's inner iterator, or what lies below there */
+    varve_txn *txn;              /* referenced, or NULL */
+    uint64_t txn_moves;          /* of its changes, when the walk was last moved */
+    struct vv_scan scan;
+    struct vv_buf place; /* the key from which to find the way again */
     bool on_snapshot;
     bool keys_only;
     vv_seq at;
@@ -51,6 +62,8 @@ static int begin(varve_iter *it)
     const struct vv_guard *g = &it->db->root->guard;
     if (VV_UNLIKELY(vv_guard_forked(g)))
         return vv_guard_check(g);
+    if (VV_UNLIKELY(it->txn != NULL && it->txn->over))
+        return vv_txn_check_open(it->txn);
     (void)atomic_exchange(&it->busy, 1);
     if (VV_LIKELY(vv_guard_open(g)))
         return VV_OK;
@@ -125,6 +138,17 @@ static int narrow_to_prefix(varve_iter *it, vv_slice prefix)
     return rc;
 }
 
+static int overlay(const varve_iter *it, struct vv_iter **inner)
+{
+    struct vv_iter *above;
+    int rc = vv_pending_iter(&it->txn->pending, it->at, &above);
+    if (rc < 0) {
+        vv_iter_close(*inner);
+        return rc;
+    }
+    return vv_overlay_new(it->walk.order, above, *inner, inner);
+}
+
 static int attach_within(varve_iter *it, bool bounded)
 {
     struct vv_engine *e = it->db->store->engine;
@@ -138,18 +162,22 @@ static int attach_within(varve_iter *it, bool bounded)
     int rc = e->ops->iter(e, &options, &it->at, &inner);
     if (rc < 0)
         return rc;
+    struct vv_iter *engine_side = inner;
+    if (it->txn != NULL && (rc = overlay(it, &inner)) < 0)
+        return rc;
     vv_iter_close(it->walk.inner);
+    it->engine_side = engine_side;
     vv_walk_start(&it->walk, inner, it->at);
     return VV_OK;
 }
 
 /* Opens the engine's side at the iterator's moment and starts the walk on it. Who wants all there is
  * in a store without further keyspaces needs no bounds, and no comparing with them; one that comes
- * later has nothing at our moment. */
+ * later has nothing at our moment; but a transaction may change something there. */
 static int attach(varve_iter *it)
 {
     const struct vv_catalog *c = &it->db->root->catalog;
-    if (!it->bounded && atomic_load(&c->count) == 1) {
+    if (!it->bounded && it->txn == NULL && atomic_load(&c->count) == 1) {
         int rc = attach_within(it, false);
         if (rc < 0 || atomic_load(&c->count) == 1)
             return rc;
@@ -163,6 +191,8 @@ static void iter_free(varve_iter *it)
     vv_buf_deinit(&it->lower);
     vv_buf_deinit(&it->upper);
     vv_buf_deinit(&it->chunk);
+    vv_buf_deinit(&it->place);
+    vv_txn_unref(it->txn);
     vv_free(it);
 }
 
@@ -181,11 +211,23 @@ static int check_options(const varve *db, const varve_iter_options *o)
     return rc == VV_OK ? vv_key_check(o->prefix) : rc;
 }
 
-static int iter_new(varve *db, const varve_iter_options *o, varve_iter **out)
+static void enter_txn(varve_iter *it, varve_txn *txn)
+{
+    it->txn = txn;
+    vv_txn_ref(txn);
+    it->on_snapshot = true;
+    it->at = vv_txn_moment(txn);
+    it->txn_moves = txn->pending.moves;
+    it->scan.reads = txn->notes ? &txn->reads : NULL;
+}
+
+static int iter_new(varve *db, varve_txn *txn, const varve_iter_options *o, varve_iter **out)
 {
     int rc = check_options(db, o);
     if (rc == VV_OK)
         rc = vv_keyspace_check(db->keyspace);
+    if (rc == VV_OK && txn != NULL && o->snapshot != NULL)
+        rc = vv_fail(VV_INVALID, "an iterator of a transaction has its moment from there");
     if (rc < 0)
         return rc;
     varve_iter *it = vv_alloc_zero(sizeof *it);
@@ -197,6 +239,8 @@ static int iter_new(varve *db, const varve_iter_options *o, varve_iter **out)
     it->keys_only = o->keys_only != 0;
     it->on_snapshot = o->snapshot != NULL;
     it->at = it->on_snapshot ? o->snapshot->seq : 0;
+    if (txn != NULL)
+        enter_txn(it, txn);
     rc = set_bounds(it, o);
     if (rc == VV_OK && o->prefix.data != NULL)
         rc = narrow_to_prefix(it, vv_slice_from(o->prefix));
@@ -221,7 +265,7 @@ static void list_add(struct vv_iters *list, varve_iter *it)
     vv_mutex_unlock(&list->mu);
 }
 
-int varve_iter_open(varve *db, const varve_iter_options *options, varve_iter **out)
+int vv_iter_open_in(varve *db, varve_txn *txn, const varve_iter_options *options, varve_iter **out)
 {
     static const varve_iter_options defaults = VARVE_ITER_OPTIONS_INIT;
     struct vv_call call;
@@ -231,7 +275,7 @@ int varve_iter_open(varve *db, const varve_iter_options *options, varve_iter **o
     int rc = vv_store_enter(db, &call);
     if (rc < 0)
         return rc;
-    rc = iter_new(db, options != NULL ? options : &defaults, &it);
+    rc = iter_new(db, txn, options != NULL ? options : &defaults, &it);
     if (rc == VV_OK) {
         vv_guard_ref(&db->root->guard);
         list_add(&db->store->iters, it);
@@ -239,6 +283,11 @@ int varve_iter_open(varve *db, const varve_iter_options *options, varve_iter **o
     }
     vv_guard_leave(&call, VV_DOOR_OTHER);
     return rc;
+}
+
+int varve_iter_open(varve *db, const varve_iter_options *options, varve_iter **out)
+{
+    return vv_iter_open_in(db, NULL, options, out);
 }
 
 /* ---- closing */
@@ -306,14 +355,59 @@ void vv_iters_count(struct vv_store *s, uint64_t *open, uint64_t *seeks, uint64_
 
 /* ---- moving */
 
+static const vv_slice NOWHERE = {NULL, 0};
+
+/* Back to where we stood, as it looks now; if the place is gone, to the next in the direction. */
+static int find_again(varve_iter *it, enum vv_scan_move move, bool *gone)
+{
+    struct vv_walk *w = &it->walk;
+    int rc = vv_buf_assign(&it->place, w->entry.key);
+    if (rc < 0)
+        return rc;
+    vv_slice place = vv_buf_slice(&it->place);
+    rc = move == VV_SCAN_NEXT ? vv_walk_seek(w, place) : vv_walk_seek_for_prev(w, place);
+    *gone = rc != VV_OK || !vv_slice_equal(w->entry.key, place);
+    return rc;
+}
+
+static int step(varve_iter *it, enum vv_scan_move move)
+{
+    struct vv_walk *w = &it->walk;
+    int rc = VV_OK;
+    bool arrived = false;
+    depart(it);
+    if (w->state == VV_WALK_END)
+        return VV_END;
+    if (VV_UNLIKELY(it->txn != NULL && it->txn_moves != it->txn->pending.moves)) {
+        it->txn_moves = it->txn->pending.moves;
+        if (vv_walk_valid(w))
+            rc = find_again(it, move, &arrived);
+    }
+    if (rc == VV_OK && !arrived)
+        rc = move == VV_SCAN_NEXT ? vv_walk_next(w) : vv_walk_prev(w);
+    return vv_scan_note(&it->scan, w, move, NOWHERE, rc);
+}
+
+static void jump(varve_iter *it)
+{
+    depart(it);
+    if (it->txn != NULL)
+        it->txn_moves = it->txn->pending.moves;
+    count(&it->seeks, 1);
+}
+
+static int jumped(varve_iter *it, enum vv_scan_move move, vv_slice key, int rc)
+{
+    return end(it, vv_scan_note(&it->scan, &it->walk, move, key, rc));
+}
+
 int varve_iter_first(varve_iter *it)
 {
     int rc = begin(it);
     if (rc < 0)
         return rc;
-    depart(it);
-    count(&it->seeks, 1);
-    return end(it, vv_walk_first(&it->walk));
+    jump(it);
+    return jumped(it, VV_SCAN_FROM, NOWHERE, vv_walk_first(&it->walk));
 }
 
 int varve_iter_last(varve_iter *it)
@@ -321,12 +415,11 @@ int varve_iter_last(varve_iter *it)
     int rc = begin(it);
     if (rc < 0)
         return rc;
-    depart(it);
-    count(&it->seeks, 1);
-    return end(it, vv_walk_last(&it->walk));
+    jump(it);
+    return jumped(it, VV_SCAN_TO, NOWHERE, vv_walk_last(&it->walk));
 }
 
-static int seek(varve_iter *it, varve_slice key, int (*move)(struct vv_walk *w, vv_slice key))
+static int seek(varve_iter *it, varve_slice key, enum vv_scan_move move)
 {
     struct vv_inner_key inner;
     int rc = vv_key_check(key);
@@ -334,21 +427,22 @@ static int seek(varve_iter *it, varve_slice key, int (*move)(struct vv_walk *w, 
         return rc;
     if ((rc = vv_inner_key_init(&inner, &it->db->keyspace->space, vv_slice_from(key))) < 0)
         return end(it, rc);
-    depart(it);
-    count(&it->seeks, 1);
-    rc = move(&it->walk, inner.key);
+    jump(it);
+    rc = move == VV_SCAN_FROM ? vv_walk_seek(&it->walk, inner.key)
+                              : vv_walk_seek_for_prev(&it->walk, inner.key);
+    rc = jumped(it, move, inner.key, rc);
     vv_inner_key_deinit(&inner);
-    return end(it, rc);
+    return rc;
 }
 
 int varve_iter_seek(varve_iter *it, varve_slice key)
 {
-    return seek(it, key, vv_walk_seek);
+    return seek(it, key, VV_SCAN_FROM);
 }
 
 int varve_iter_seek_for_prev(varve_iter *it, varve_slice key)
 {
-    return seek(it, key, vv_walk_seek_for_prev);
+    return seek(it, key, VV_SCAN_TO);
 }
 
 int varve_iter_next(varve_iter *it)
@@ -356,9 +450,8 @@ int varve_iter_next(varve_iter *it)
     int rc = begin(it);
     if (rc < 0)
         return rc;
-    depart(it);
     count(&it->nexts, 1);
-    return end(it, vv_walk_next(&it->walk));
+    return end(it, step(it, VV_SCAN_NEXT));
 }
 
 int varve_iter_prev(varve_iter *it)
@@ -366,9 +459,8 @@ int varve_iter_prev(varve_iter *it)
     int rc = begin(it);
     if (rc < 0)
         return rc;
-    depart(it);
     count(&it->nexts, 1);
-    return end(it, vv_walk_prev(&it->walk));
+    return end(it, step(it, VV_SCAN_PREV));
 }
 
 int varve_iter_refresh(varve_iter *it)
@@ -386,8 +478,8 @@ int varve_iter_refresh(varve_iter *it)
 
 static bool shows(const varve_iter *it)
 {
-    return it != NULL && vv_walk_valid(&it->walk) && vv_guard_open(&it->db->root->guard) &&
-           !vv_guard_forked(&it->db->root->guard);
+    return it != NULL && vv_walk_valid(&it->walk) && (it->txn == NULL || !it->txn->over) &&
+           vv_guard_open(&it->db->root->guard) && !vv_guard_forked(&it->db->root->guard);
 }
 
 int varve_iter_valid(const varve_iter *it)
@@ -416,7 +508,7 @@ static int fetch_value(varve_iter *it, vv_slice *out)
     }
     if (!it->value_fetched) {
         struct vv_engine *e = it->db->store->engine;
-        rc = e->ops->resolve(it->walk.inner, entry->value, entry->key, &it->value);
+        rc = e->ops->resolve(it->engine_side, entry->value, entry->key, &it->value);
         it->value_fetched = rc == VV_OK;
     }
     if (rc == VV_OK)
@@ -478,8 +570,7 @@ static int gather(varve_iter *it, varve_slice *keys, varve_slice *values, size_t
     int rc = VV_OK;
     vv_buf_clear(&it->chunk);
     while (*gathered < max && it->chunk.size < CHUNK_BYTES) {
-        depart(it);
-        if ((rc = vv_walk_next(&it->walk)) != VV_OK)
+        if ((rc = step(it, VV_SCAN_NEXT)) != VV_OK)
             break;
         rc = gather_one(it, &keys[*gathered], values != NULL ? &values[*gathered] : NULL);
         if (rc < 0)

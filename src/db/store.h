@@ -22,6 +22,7 @@
 #include "db/poison.h"
 #include "db/snapshot.h"
 #include "db/work.h"
+#include "kv/batch.h"
 #include "kv/order.h"
 
 #include <varve/varve.h>
@@ -107,6 +108,29 @@ VV_MUST int vv_store_delete(const varve *db, vv_slice key);
 VV_MUST int vv_store_write(struct vv_store *s, const varve_batch *batch,
                            enum varve_durability durability);
 
+/* The level that options (NULL: none) ask for; untouched if they ask for none. In api.c. */
+VV_MUST int vv_durability_of(const varve_write_options *options, enum varve_durability *out);
+
+/* Changes on their way to the queue, with references in the place of large values. Zeroed memory is
+ * none. */
+struct vv_outgoing {
+    struct vv_batch batch;
+    bool has_refs;
+};
+
+/* How they are to be committed: by the holder of the queue, or relying on what was read. */
+struct vv_terms {
+    enum varve_durability durability;
+    uint64_t hold_id;                   /* 0: none */
+    const struct vv_reliance *reliance; /* without a hold */
+};
+
+VV_MUST int vv_outgoing_add(struct vv_store *s, struct vv_outgoing *out, const struct vv_entry *op);
+/* VV_OK, VV_CONFLICT, or a failure; `out` is empty afterwards. */
+VV_MUST int vv_outgoing_commit(struct vv_store *s, struct vv_outgoing *out,
+                               const struct vv_terms *terms);
+void vv_outgoing_drop(struct vv_store *s, struct vv_outgoing *out);
+
 /* ---- care.c */
 
 VV_MUST int vv_store_flush(struct vv_store *s);
@@ -118,6 +142,10 @@ VV_MUST int vv_store_sync(struct vv_store *s);
 VV_MUST int vv_store_sync_if_due(struct vv_store *s);
 
 /* ---- iter.c */
+
+/* The body of varve_iter_open, and of varve_txn_iter_open: `txn` may be NULL. */
+VV_MUST int vv_iter_open_in(varve *db, varve_txn *txn, const varve_iter_options *options,
+                            varve_iter **out);
 
 /* Closes the engine's side of all open iterators. Requires that the guard is shut and empty. */
 void vv_iters_detach(struct vv_store *s);

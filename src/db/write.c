@@ -40,12 +40,17 @@ int vv_store_sync_if_due(struct vv_store *s)
     return vv_commit_sync(&s->commit);
 }
 
-static int commit(struct vv_store *s, struct vv_write *write, enum varve_durability durability)
+static enum vv_commit_level level_of(const struct vv_store *s, enum varve_durability durability)
 {
     bool safe = s->options.durability != VARVE_DURABILITY_NONE &&
                 asked(s, durability) == VARVE_DURABILITY_DISK;
+    return safe ? VV_COMMIT_SAFE : VV_COMMIT_LAID;
+}
+
+static int commit(struct vv_store *s, struct vv_write *write, enum varve_durability durability)
+{
     write->body_hash = vv_hash(write->ops);
-    return vv_commit_write(&s->commit, write, safe ? VV_COMMIT_SAFE : VV_COMMIT_LAID);
+    return vv_commit_write(&s->commit, write, level_of(s, durability));
 }
 
 /* What is due once the write is visible. A failure here does not take it back. */
@@ -223,4 +228,42 @@ int vv_store_write(struct vv_store *s, const varve_batch *batch, enum varve_dura
             s, &(struct vv_write){.ops = vv_buf_slice(&batch->ops.ops), .count = batch->ops.count},
             durability);
     return rc < 0 ? rc : make_last(s, durability);
+}
+
+/* ---- what a transaction has changed */
+
+int vv_outgoing_add(struct vv_store *s, struct vv_outgoing *out, const struct vv_entry *op)
+{
+    out->has_refs = out->has_refs || (op->kind == VV_KIND_PUT && stowable(s, op->value.size));
+    return add_op(s, &out->batch, op);
+}
+
+void vv_outgoing_drop(struct vv_store *s, struct vv_outgoing *out)
+{
+    if (out->has_refs)
+        unstow_all(s, &out->batch);
+    vv_batch_deinit(&out->batch);
+    out->has_refs = false;
+}
+
+static int submit(struct vv_store *s, struct vv_write *write, const struct vv_terms *terms)
+{
+    enum vv_commit_level level = level_of(s, terms->durability);
+    write->body_hash = vv_hash(write->ops);
+    if (terms->hold_id != 0)
+        return vv_commit_write_held(&s->commit, terms->hold_id, write, level);
+    return vv_commit_checked(&s->commit, write, level, terms->reliance);
+}
+
+int vv_outgoing_commit(struct vv_store *s, struct vv_outgoing *out, const struct vv_terms *terms)
+{
+    struct vv_write write = {
+        .ops = vv_buf_slice(&out->batch.ops), .count = out->batch.count, .has_refs = out->has_refs};
+    int rc = submit(s, &write, terms);
+    if (rc != VV_OK) {
+        vv_outgoing_drop(s, out);
+        return rc;
+    }
+    vv_batch_deinit(&out->batch);
+    return make_last(s, terms->durability);
 }

@@ -247,6 +247,33 @@ static void run_big_batch(struct rig *r)
     TRAIL_OK(rig_settle(r));
 }
 
+static void txn_many(struct rig *r, unsigned count, size_t size, enum varve_durability level,
+                     enum rig_manner manner)
+{
+    char keys[64][16];
+    struct rig_change changes[64];
+
+    CHECK(count <= 64);
+    for (unsigned i = 0; i < count; i++) {
+        snprintf(keys[i], sizeof keys[i], "key%05u", i * 3);
+        changes[i] = (struct rig_change){vv_slice_str(keys[i]), size, i % 4 == 3};
+    }
+    TRAIL_OK(rig_write(r, changes, count, level, manner));
+}
+
+static void run_transactions(struct rig *r)
+{
+    TRAIL_OK(rig_open(r));
+    put_many(r, 0, 5, 30, LEVEL_DEFAULT);
+    txn_many(r, 7, 100, LEVEL_DISK, RIG_TXN);
+    txn_many(r, 5, 600, LEVEL_DEFAULT, RIG_EXCLUSIVE);
+    put_many(r, 5, 8, 30, LEVEL_DEFAULT);
+    txn_many(r, 3, 4500, LEVEL_DEFAULT, RIG_TXN); /* values that are stowed */
+    txn_many(r, 40, 90, LEVEL_DISK, RIG_EXCLUSIVE);
+    TRAIL_OK(rig_settle(r));
+    txn_many(r, 40, 80, LEVEL_DEFAULT, RIG_TXN);
+}
+
 static void run_no_log(struct rig *r)
 {
     TRAIL_OK(rig_open(r));
@@ -288,6 +315,7 @@ CRASH_TEST(recycled_logs_survive_power_cuts, DISK, 0, run_recycled_logs)
 CRASH_TEST(manual_compaction_survives_power_cuts, INTERVAL, UINT32_MAX, run_manual_compaction)
 CRASH_TEST(closing_and_opening_survives_power_cuts, OS, 0, run_close_and_open)
 CRASH_TEST(batches_above_a_memtable_survive_power_cuts, INTERVAL, 0, run_big_batch)
+CRASH_TEST(transactions_survive_power_cuts_whole_or_not_at_all, INTERVAL, 256, run_transactions)
 CRASH_TEST(a_store_without_log_survives_power_cuts, NONE, 0, run_no_log)
 CRASH_TEST(changing_durability_survives_power_cuts, INTERVAL, 0, run_changed_durability)
 

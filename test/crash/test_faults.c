@@ -20,6 +20,8 @@ enum step_kind {
     STEP_DELETE,
     STEP_BATCH,
     STEP_BATCH_DISK,
+    STEP_TXN,
+    STEP_EXCLUSIVE,
     STEP_FLUSH,
     STEP_TEND,
     STEP_SETTLE,
@@ -44,22 +46,23 @@ static const struct step life[] = {
     {STEP_TEND, "", 0},       {STEP_SNAPSHOT, "", 0},    {STEP_PUT, "c", 300},
     {STEP_SYNC, "", 0},       {STEP_DELETE, "b", 0},     {STEP_FLUSH, "", 0},
     {STEP_SETTLE, "", 0},     {STEP_READ, "large", 0},   {STEP_PUT_DISK, "larger", 5000},
-    {STEP_COMPACT, "", 0},    {STEP_PUT, "d", 1200},     {STEP_CLOSE, "", 0},
-    {STEP_OPEN, "", 0},       {STEP_PUT, "e", 50},       {STEP_FLUSH, "", 0},
-    {STEP_VERIFY, "", 0},     {STEP_PUT_DISK, "f", 60},  {STEP_SETTLE, "", 0},
-    {STEP_READ, "old1", 0},
+    {STEP_COMPACT, "", 0},    {STEP_TXN, "batch", 4600}, {STEP_EXCLUSIVE, "batch", 80},
+    {STEP_PUT, "d", 1200},    {STEP_CLOSE, "", 0},       {STEP_OPEN, "", 0},
+    {STEP_PUT, "e", 50},      {STEP_FLUSH, "", 0},       {STEP_VERIFY, "", 0},
+    {STEP_PUT_DISK, "f", 60}, {STEP_SETTLE, "", 0},      {STEP_READ, "old1", 0},
 };
 
 static const size_t life_length = sizeof life / sizeof life[0];
 
-static int write_batch(struct rig *r, const struct step *s, enum varve_durability level)
+static int write_batch(struct rig *r, const struct step *s, enum varve_durability level,
+                       enum rig_manner manner)
 {
     static const char *const keys[] = {"batch0", "batch1", "batch2", "batch3", "old2", "old5"};
     struct rig_change changes[6];
 
     for (int i = 0; i < 6; i++)
         changes[i] = (struct rig_change){vv_slice_str(keys[i]), s->size, i == 5};
-    return rig_write(r, changes, 6, level, RIG_BATCH);
+    return rig_write(r, changes, 6, level, manner);
 }
 
 /* A read that fails returns its failure; one that succeeds must be right. */
@@ -106,8 +109,10 @@ static int step_do(struct rig *r, const struct step *s)
     case STEP_PUT: return rig_put(r, s->key, s->size, VARVE_DURABILITY_DEFAULT);
     case STEP_PUT_DISK: return rig_put(r, s->key, s->size, VARVE_DURABILITY_DISK);
     case STEP_DELETE: return rig_delete(r, s->key, VARVE_DURABILITY_DEFAULT);
-    case STEP_BATCH: return write_batch(r, s, VARVE_DURABILITY_DEFAULT);
-    case STEP_BATCH_DISK: return write_batch(r, s, VARVE_DURABILITY_DISK);
+    case STEP_BATCH: return write_batch(r, s, VARVE_DURABILITY_DEFAULT, RIG_BATCH);
+    case STEP_BATCH_DISK: return write_batch(r, s, VARVE_DURABILITY_DISK, RIG_BATCH);
+    case STEP_TXN: return write_batch(r, s, VARVE_DURABILITY_DEFAULT, RIG_TXN);
+    case STEP_EXCLUSIVE: return write_batch(r, s, VARVE_DURABILITY_DISK, RIG_EXCLUSIVE);
     case STEP_FLUSH: return rig_flush(r);
     case STEP_TEND: return rig_tend(r, &tended);
     case STEP_SETTLE: return rig_settle(r);

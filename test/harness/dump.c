@@ -44,14 +44,11 @@ static int iter_open(varve *db, const varve_snapshot *at, varve_iter **out)
     return varve_iter_open(db, &options, out);
 }
 
-int dump_read(varve *db, const varve_snapshot *at, struct dump *out)
+/* The iterator is closed. */
+static int read_forward(varve_iter *iter, struct dump *out)
 {
-    varve_iter *iter = NULL;
     int rc;
 
-    dump_deinit(out);
-    if ((rc = iter_open(db, at, &iter)) < 0)
-        return rc;
     for (rc = varve_iter_first(iter); rc == VARVE_OK; rc = varve_iter_next(iter)) {
         varve_slice value;
         if ((rc = varve_iter_value(iter, &value)) < 0)
@@ -62,14 +59,10 @@ int dump_read(varve *db, const varve_snapshot *at, struct dump *out)
     return rc < 0 ? rc : VARVE_OK;
 }
 
-int dump_read_backward(varve *db, const varve_snapshot *at, struct dump *out)
+static int read_backward(varve_iter *iter, struct dump *out)
 {
-    varve_iter *iter = NULL;
     int rc;
 
-    dump_deinit(out);
-    if ((rc = iter_open(db, at, &iter)) < 0)
-        return rc;
     for (rc = varve_iter_last(iter); rc == VARVE_OK; rc = varve_iter_prev(iter)) {
         varve_slice value;
         if ((rc = varve_iter_value(iter, &value)) < 0)
@@ -83,6 +76,39 @@ int dump_read_backward(varve *db, const varve_snapshot *at, struct dump *out)
         out->entries[out->count - 1 - i] = swapped;
     }
     return rc < 0 ? rc : VARVE_OK;
+}
+
+int dump_read(varve *db, const varve_snapshot *at, struct dump *out)
+{
+    varve_iter *iter = NULL;
+    int rc;
+
+    dump_deinit(out);
+    if ((rc = iter_open(db, at, &iter)) < 0)
+        return rc;
+    return read_forward(iter, out);
+}
+
+int dump_read_backward(varve *db, const varve_snapshot *at, struct dump *out)
+{
+    varve_iter *iter = NULL;
+    int rc;
+
+    dump_deinit(out);
+    if ((rc = iter_open(db, at, &iter)) < 0)
+        return rc;
+    return read_backward(iter, out);
+}
+
+int dump_read_txn(varve_txn *txn, enum dump_way way, struct dump *out)
+{
+    varve_iter *iter = NULL;
+    int rc;
+
+    dump_deinit(out);
+    if ((rc = varve_txn_iter_open(txn, NULL, NULL, &iter)) < 0)
+        return rc;
+    return way == DUMP_FORWARD ? read_forward(iter, out) : read_backward(iter, out);
 }
 
 int dump_read_chunks(varve *db, const varve_snapshot *at, size_t chunk, struct dump *out)

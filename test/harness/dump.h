@@ -32,6 +32,10 @@ int dump_read_backward(varve *db, const varve_snapshot *at, struct dump *out);
 /* The same by varve_iter_chunk. */
 int dump_read_chunks(varve *db, const varve_snapshot *at, size_t chunk, struct dump *out);
 
+/* What a transaction shows: its moment and its changes, one way or the other. */
+enum dump_way { DUMP_FORWARD, DUMP_BACKWARD };
+int dump_read_txn(varve_txn *txn, enum dump_way way, struct dump *out);
+
 bool dump_equal(const struct dump *a, const struct dump *b);
 bool dump_matches(const struct dump *d, const struct oracle *o, uint64_t commit);
 

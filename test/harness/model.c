@@ -19,19 +19,15 @@ enum {
 };
 
 static const uint32_t default_weights[MODEL_OP_COUNT] = {
-    [MODEL_PUT] = 50,          [MODEL_DELETE] = 30,
-    [MODEL_BATCH] = 16,        [MODEL_BATCH_BIG] = 1,
-    [MODEL_GET] = 20,          [MODEL_GET_INTO] = 4,
-    [MODEL_MULTI_GET] = 6,     [MODEL_EXISTS] = 4,
-    [MODEL_WALK] = 12,         [MODEL_HELD_ITER] = 10,
-    [MODEL_HELD_PIN] = 4,      [MODEL_SNAPSHOT_NEW] = 6,
-    [MODEL_SNAPSHOT_READ] = 3, [MODEL_SNAPSHOT_RELEASE] = 4,
-    [MODEL_FLUSH] = 6,         [MODEL_TEND] = 30,
-    [MODEL_SETTLE] = 2,        [MODEL_COMPACT] = 3,
-    [MODEL_PAUSE] = 1,         [MODEL_SYNC] = 4,
-    [MODEL_STATS] = 2,         [MODEL_VERIFY] = 1,
-    [MODEL_READONLY] = 2,      [MODEL_REOPEN] = 5,
-    [MODEL_CRASH] = 6,
+    [MODEL_PUT] = 50,         [MODEL_DELETE] = 30,       [MODEL_BATCH] = 16,
+    [MODEL_BATCH_BIG] = 1,    [MODEL_TXN] = 8,           [MODEL_GET] = 20,
+    [MODEL_GET_INTO] = 4,     [MODEL_MULTI_GET] = 6,     [MODEL_EXISTS] = 4,
+    [MODEL_WALK] = 12,        [MODEL_HELD_ITER] = 10,    [MODEL_HELD_PIN] = 4,
+    [MODEL_SNAPSHOT_NEW] = 6, [MODEL_SNAPSHOT_READ] = 3, [MODEL_SNAPSHOT_RELEASE] = 4,
+    [MODEL_FLUSH] = 6,        [MODEL_TEND] = 30,         [MODEL_SETTLE] = 2,
+    [MODEL_COMPACT] = 3,      [MODEL_PAUSE] = 1,         [MODEL_SYNC] = 4,
+    [MODEL_STATS] = 2,        [MODEL_VERIFY] = 1,        [MODEL_READONLY] = 2,
+    [MODEL_REOPEN] = 5,       [MODEL_CRASH] = 6,
 };
 
 static const char *const level_names[] = {"default", "none", "os", "interval", "disk"};
@@ -105,16 +101,17 @@ static void write_one(struct model *m, bool gone)
     TRAIL_OK(rig_write(&m->rig, &change, 1, level, RIG_PLAIN));
 }
 
-static void write_batch(struct model *m, size_t count)
+static void write_many(struct model *m, size_t count, enum rig_manner manner)
 {
+    static const char *const names[] = {"plain", "batch", "transaction", "exclusive transaction"};
     struct rig_change changes[BATCH_BIG_MAX];
     enum varve_durability level = level_draw(m);
 
     for (size_t i = 0; i < count; i++)
         changes[i] = change_draw(m);
-    trail_note("commit %" PRIu64 ": batch of %zu, level %s", m->rig.oracle.last + 1, count,
-               level_names[level]);
-    TRAIL_OK(rig_write(&m->rig, changes, count, level, RIG_BATCH));
+    trail_note("commit %" PRIu64 ": %s of %zu, level %s", m->rig.oracle.last + 1, names[manner],
+               count, level_names[level]);
+    TRAIL_OK(rig_write(&m->rig, changes, count, level, manner));
 }
 
 /* ---- snapshots */
@@ -283,8 +280,12 @@ static void op_do(struct model *m, enum model_op op)
     switch (op) {
     case MODEL_PUT: write_one(m, false); break;
     case MODEL_DELETE: write_one(m, true); break;
-    case MODEL_BATCH: write_batch(m, 1 + vv_rng_below(&m->rng, BATCH_MAX)); break;
-    case MODEL_BATCH_BIG: write_batch(m, BATCH_BIG_MAX); break;
+    case MODEL_BATCH: write_many(m, 1 + vv_rng_below(&m->rng, BATCH_MAX), RIG_BATCH); break;
+    case MODEL_BATCH_BIG: write_many(m, BATCH_BIG_MAX, RIG_BATCH); break;
+    case MODEL_TXN:
+        write_many(m, 1 + vv_rng_below(&m->rng, BATCH_MAX),
+                   vv_rng_one_in(&m->rng, 3) ? RIG_EXCLUSIVE : RIG_TXN);
+        break;
     case MODEL_GET: model_get(m); break;
     case MODEL_GET_INTO: model_get_into(m); break;
     case MODEL_MULTI_GET: model_multi_get(m); break;

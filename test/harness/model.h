@@ -11,6 +11,7 @@ enum model_op {
     MODEL_DELETE,
     MODEL_BATCH,
     MODEL_BATCH_BIG, /* larger than a memtable */
+    MODEL_TXN,       /* the same by a transaction */
     MODEL_GET,
     MODEL_GET_INTO,
     MODEL_MULTI_GET,

@@ -6,6 +6,7 @@
 #include "db/store.h"
 #include "harness/test.h"
 #include "harness/trail.h"
+#include "harness/txn_write.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -271,6 +272,9 @@ static int batch_write(struct rig *r, const struct oracle_change *changes, size_
 static int changes_write(struct rig *r, const struct oracle_change *changes, size_t count,
                          enum varve_durability level, enum rig_manner manner)
 {
+    if (manner == RIG_TXN || manner == RIG_EXCLUSIVE)
+        return txn_write(r->db, &r->oracle, changes, count,
+                         manner == RIG_TXN ? VARVE_TXN_OPTIMISTIC : VARVE_TXN_EXCLUSIVE, level);
     if (manner == RIG_BATCH || count != 1 || level != VARVE_DURABILITY_DEFAULT)
         return batch_write(r, changes, count, level);
     if (changes[0].gone)

@@ -1,0 +1,17 @@
+/*
+ * One commit by way of a transaction, with detours: changes that are undone again, levels that are
+ * kept, and reads of what it has changed so far.
+ */
+#ifndef VV_TEST_HARNESS_TXN_WRITE_H
+#define VV_TEST_HARNESS_TXN_WRITE_H
+
+#include "harness/oracle.h"
+
+#include <varve/varve.h>
+
+/* Makes the changes, which the oracle has as its last commit already, and commits. Forwards the
+ * store's failures; fails the test when the transaction shows anything else than the oracle. */
+int txn_write(varve *db, const struct oracle *oracle, const struct oracle_change *changes,
+              size_t count, enum varve_txn_kind kind, enum varve_durability level);
+
+#endif

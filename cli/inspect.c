@@ -27,6 +27,7 @@ static const char *kind_name(enum vv_kind kind)
     case VV_KIND_DELETE: return "delete";
     case VV_KIND_PUT: return "put";
     case VV_KIND_REF: return "ref";
+    case VV_KIND_DELETE_RANGE: return "range";
     }
     return "unknown";
 }
@@ -61,6 +62,9 @@ static void entry_json(struct cli_inspection *in, const struct vv_entry *entry)
     } else if (entry->kind == VV_KIND_REF && vv_ref_decode(entry->value, &ref)) {
         cli_out_printf(in->out, ",\"file\":%u,\"offset\":%llu,\"size\":%u", ref.file,
                        (unsigned long long)ref.offset_units * 8, ref.size_bytes);
+    } else if (entry->kind == VV_KIND_DELETE_RANGE) {
+        cli_out_byte(in->out, ',');
+        cli_out_json_field(in->out, "to", cli_inspect_slice(entry->value));
     }
     cli_out_text(in->out, "}\n");
 }
@@ -83,6 +87,9 @@ static void entry_text(struct cli_inspection *in, const struct vv_entry *entry)
     } else if (entry->kind == VV_KIND_REF && vv_ref_decode(entry->value, &ref)) {
         cli_out_printf(in->out, "\tin value file %u at %llu (%u bytes)", ref.file,
                        (unsigned long long)ref.offset_units * 8, ref.size_bytes);
+    } else if (entry->kind == VV_KIND_DELETE_RANGE) {
+        cli_out_text(in->out, "\tup to ");
+        cli_out_escaped(in->out, value);
     }
     cli_out_byte(in->out, '\n');
 }

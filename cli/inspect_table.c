@@ -19,8 +19,14 @@ static void facts_json(struct cli_inspection *in, uint64_t number,
                    (unsigned long long)facts->min_seq, (unsigned long long)facts->max_seq);
     cli_inspect_key_json(out, "smallest", vv_buf_slice(&facts->smallest));
     cli_out_byte(out, ',');
+<<<<<<< HEAD
     cli_inspect_key_json(out, "largest", vv_buf_slice(&facts->largest));
     cli_out_text(out, ",\"value_files\":[");
+=======
+    cli_out_json_field(out, "largest", cli_inspect_slice(vv_buf_slice(&facts->largest)));
+    cli_out_printf(out, ",\"ranges\":%llu,\"open_end\":%s,\"value_files\":[",
+                   (unsigned long long)facts->ranges, facts->open_end ? "true" : "false");
+>>>>>>> 57042fd (wip)
     for (size_t i = 0; i < facts->ref_count; i++)
         cli_out_printf(out, "%s{\"number\":%llu,\"count\":%llu,\"bytes\":%llu}", i > 0 ? "," : "",
                        (unsigned long long)facts->refs[i].file,
@@ -40,10 +46,18 @@ static void facts_text(struct cli_inspection *in, uint64_t number,
                    (unsigned long long)facts->entries, (unsigned long long)facts->tombstones,
                    (unsigned long long)facts->min_seq, (unsigned long long)facts->max_seq);
     cli_out_text(out, "first key  ");
+<<<<<<< HEAD
     cli_inspect_key(out, vv_buf_slice(&facts->smallest));
     cli_out_text(out, "\nlast key   ");
     cli_inspect_key(out, vv_buf_slice(&facts->largest));
+=======
+    cli_out_escaped(out, cli_inspect_slice(vv_buf_slice(&facts->smallest)));
+    cli_out_text(out, facts->open_end ? "\nends before " : "\nlast key   ");
+    cli_out_escaped(out, cli_inspect_slice(vv_buf_slice(&facts->largest)));
+>>>>>>> 57042fd (wip)
     cli_out_byte(out, '\n');
+    if (facts->ranges > 0)
+        cli_out_printf(out, "%llu deleted ranges\n", (unsigned long long)facts->ranges);
     for (size_t i = 0; i < facts->ref_count; i++)
         cli_out_printf(out, "refers to value file %llu: %llu values, %llu bytes\n",
                        (unsigned long long)facts->refs[i].file,
@@ -61,6 +75,16 @@ static int print_facts(struct cli_inspection *in, struct vv_table *table)
         facts_text(in, vv_table_number(table), &facts);
     vv_table_facts_deinit(&facts);
     return rc;
+}
+
+static void print_ranges(struct cli_inspection *in, struct vv_table *table)
+{
+    size_t count;
+    const struct vv_range *list = vv_table_range_list(table, &count);
+    for (size_t i = 0; i < count && in->left > 0; i++) {
+        struct vv_entry entry = {list[i].from, list[i].to, list[i].seq, VV_KIND_DELETE_RANGE};
+        cli_inspect_entry(in, &entry);
+    }
 }
 
 static int print_entries(struct cli_inspection *in, struct vv_table *table)
@@ -90,6 +114,7 @@ int cli_inspect_table(struct cli_inspection *in, uint64_t number)
         goto out;
     if ((rc = print_facts(in, table)) < 0)
         goto out;
+    print_ranges(in, table);
     if ((rc = print_entries(in, table)) < 0)
         goto out;
     if ((rc = vv_table_check(table)) < 0)

@@ -21,6 +21,7 @@ static int encode(struct vv_batch *b, const struct vv_entry *op)
         vv_assert(vv_ref_decode(op->value, &ref));
         vv_ref_encode(ref, raw);
         return vv_batch_put_ref(b, op->key, raw);
+    case VV_KIND_DELETE_RANGE: return vv_batch_delete_range(b, op->key, op->value);
     }
     return vv_fail(VV_CORRUPT, "kind %d", (int)op->kind);
 }

@@ -82,6 +82,8 @@ static void mend_all(struct patient *p)
     (void)mend(p, at.offset, at.size);
     at = handle_at(footer + VV_FOOTER_REFERENCES);
     (void)mend(p, at.offset, at.size);
+    at = handle_at(footer + VV_FOOTER_RANGES);
+    (void)mend(p, at.offset, at.size);
     if (look(p, handle_at(footer + VV_FOOTER_TOP), VV_ROLE_TOP, &top, &copy))
         for (uint32_t i = 0; i < top.count; i++)
             mend_partition(p, vv_block_value(&top, i).data);

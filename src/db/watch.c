@@ -127,12 +127,16 @@ bool vv_watch_look(struct vv_watch *w, vv_seq given)
     return on;
 }
 
-/* Slots only rise: two keys may share one. */
+/* Slots only rise: two keys may share one. A range may touch any key, which is what the floor says. */
 void vv_watch_note(struct vv_watch *w, vv_slice ops, vv_seq first)
 {
     _Atomic(vv_seq) *slots = atomic_load_explicit(&w->slots, memory_order_relaxed);
     struct vv_reader r = vv_reader_of(ops);
     struct vv_entry op;
-    for (vv_seq seq = first; vv_batch_next(&r, &op) == VV_OK; seq++)
-        atomic_store_explicit(&slots[vv_hash(op.key) % SLOTS], seq, memory_order_relaxed);
+    for (vv_seq seq = first; vv_batch_next(&r, &op) == VV_OK; seq++) {
+        if (op.kind == VV_KIND_DELETE_RANGE)
+            atomic_store_explicit(&w->floor, seq, memory_order_relaxed);
+        else
+            atomic_store_explicit(&slots[vv_hash(op.key) % SLOTS], seq, memory_order_relaxed);
+    }
 }

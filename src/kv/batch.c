@@ -64,6 +64,14 @@ int vv_batch_delete(struct vv_batch *b, vv_slice key)
     return add(b, VV_KIND_DELETE, key, VV_SLICE_EMPTY);
 }
 
+int vv_batch_delete_range(struct vv_batch *b, vv_slice from, vv_slice to)
+{
+    if (to.size > VV_KEY_SIZE_MAX)
+        return vv_fail(VV_TOOBIG, "a key of %zu bytes exceeds the limit of %d", to.size,
+                       VV_KEY_SIZE_MAX);
+    return add(b, VV_KIND_DELETE_RANGE, from, to);
+}
+
 int vv_batch_put_ref(struct vv_batch *b, vv_slice key, const uint8_t ref[VV_REF_SIZE])
 {
     return add(b, VV_KIND_REF, key, vv_slice_of(ref, VV_REF_SIZE));
@@ -90,6 +98,8 @@ static bool well_formed(const struct vv_reader *r, const struct vv_entry *op)
         return false;
     if (op->key.size > VV_KEY_SIZE_MAX || op->value.size > VV_VALUE_SIZE_MAX)
         return false;
+    if (op->kind == VV_KIND_DELETE_RANGE)
+        return op->value.size <= VV_KEY_SIZE_MAX;
     return op->kind != VV_KIND_REF || op->value.size == VV_REF_SIZE;
 }
 
@@ -98,7 +108,7 @@ int vv_batch_next(struct vv_reader *r, struct vv_entry *out)
     if (!r->bad && vv_reader_left(r) == 0)
         return VV_END;
     uint8_t head = vv_read_u8(r);
-    if (head > VV_KIND_REF) {
+    if (head > VV_KIND_DELETE_RANGE) {
         r->bad = true;
         return vv_fail(VV_UNSUPPORTED,
                        "a batch has an operation of kind 0x%02x, which this build does not know",

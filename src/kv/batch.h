@@ -6,7 +6,8 @@
  *    key_size  varint
  *    key       bytes
  *    size      varint  of the value; absent for DELETE
- *    value     bytes   for REF a value reference of 16 bytes
+ *    value     bytes   for REF a value reference of 16 bytes, for DELETE_RANGE the key up to which,
+ *                      itself excluded, all from `key` on are deleted
  *
  * How many operations there are is said outside (in the log record's aux field). Operation number i
  * has sequence first + i.
@@ -32,6 +33,8 @@ void vv_batch_clear(struct vv_batch *b);  /* keeps the memory */
  * failure the batch is as before. */
 VV_MUST int vv_batch_put(struct vv_batch *b, vv_slice key, vv_slice value);
 VV_MUST int vv_batch_delete(struct vv_batch *b, vv_slice key);
+/* An empty range deletes nothing, and is a change all the same. */
+VV_MUST int vv_batch_delete_range(struct vv_batch *b, vv_slice from, vv_slice to);
 VV_MUST int vv_batch_put_ref(struct vv_batch *b, vv_slice key, const uint8_t ref[VV_REF_SIZE]);
 
 /* Appends all operations of `more`, which may be `b` itself. Fails as the above. */

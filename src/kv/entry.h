@@ -26,6 +26,9 @@ enum vv_kind {
     VV_KIND_DELETE = 0, /* the key is gone; no value */
     VV_KIND_PUT = 1,    /* the value stands here */
     VV_KIND_REF = 2,    /* the value stands in the value log; here is a reference to it */
+    /* All keys from `key` up to and excluding `value` are gone. Never among the entries of a table or
+     * what an iterator shows: kept beside them (kv/ranges.h). */
+    VV_KIND_DELETE_RANGE = 3,
 };
 
 struct vv_entry {

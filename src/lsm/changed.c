@@ -3,11 +3,13 @@
  *
  * Sources are those of a lookup (read.c), newest first. A table whose highest sequence is not above
  * the moment need not be opened. Somebody has a snapshot at the moment, so that merges keep what is
- * above it, tombstones too, and with its sequence.
+ * above it, tombstones too, and with its sequence. A range tombstone counts as a write to all keys that
+ * it covers.
  */
 #include "lsm/tree.h"
 
 #include "base/hash.h"
+#include "lsm/veil.h"
 
 static const vv_seq NEWEST = VV_SEQ_MAX;
 
@@ -46,20 +48,54 @@ static int newest_in_memtable(const struct vv_memtable *memtable, vv_slice key, 
     return rc;
 }
 
+/* The same for the place's range tombstones; `rc` and `out` are what its versions say. */
+static int newest_of_both(const struct vv_place *place, const struct vv_order *order, vv_slice key,
+                          int rc, vv_seq *out)
+{
+    struct vv_cover cover;
+    if (rc < 0)
+        return rc;
+    int cover_rc = vv_place_cover(place, order, key, NEWEST, &cover);
+    if (cover_rc < 0)
+        return cover_rc;
+    if (cover.seq > 0 && (rc == VV_NOTFOUND || cover.seq > *out)) {
+        *out = cover.seq;
+        return VV_OK;
+    }
+    return rc;
+}
+
+static int newest_in_place(const struct vv_place *place, const struct vv_order *order, vv_slice key,
+                           uint64_t hash, vv_seq since, vv_seq *out)
+{
+    int rc = place->run != NULL ? newest_in_run(order, place->run, key, hash, since, out)
+                                : newest_in_memtable(place->memtable, key, hash, out);
+    bool deletes =
+        place->run != NULL ? place->run->ranges > 0 : vv_memtable_has_ranges(place->memtable);
+    return deletes ? newest_of_both(place, order, key, rc, out) : rc;
+}
+
 /* The first place that has the key has its newest version. */
 static int newest_of(struct vv_lsm *lsm, const struct vv_view *view, vv_slice key, vv_seq since,
                      vv_seq *out)
 {
-    const struct vv_order *order = lsm->options.order;
+    const struct vv_order *order = vv_lsm_order(lsm);
     const struct vv_version *version = view->version;
     uint64_t hash = vv_hash(key);
-    int rc = newest_in_memtable(view->active, key, hash, out);
-    for (size_t i = 0; rc == VV_NOTFOUND && i < view->frozen_count; i++)
-        rc = newest_in_memtable(view->frozen[i], key, hash, out);
-    for (size_t i = 0; rc == VV_NOTFOUND && i < version->l0_count; i++)
-        rc = newest_in_run(order, &version->l0[i], key, hash, since, out);
-    for (int level = 1; rc == VV_NOTFOUND && level < VV_LEVELS; level++)
-        rc = newest_in_run(order, &version->levels[level], key, hash, since, out);
+    struct vv_place place = {.memtable = view->active};
+    int rc = newest_in_place(&place, order, key, hash, since, out);
+    for (size_t i = 0; rc == VV_NOTFOUND && i < view->frozen_count; i++) {
+        place = (struct vv_place){.memtable = view->frozen[i]};
+        rc = newest_in_place(&place, order, key, hash, since, out);
+    }
+    for (size_t i = 0; rc == VV_NOTFOUND && i < version->l0_count; i++) {
+        place = (struct vv_place){.run = &version->l0[i]};
+        rc = newest_in_place(&place, order, key, hash, since, out);
+    }
+    for (int level = 1; rc == VV_NOTFOUND && level < VV_LEVELS; level++) {
+        place = (struct vv_place){.run = &version->levels[level]};
+        rc = newest_in_place(&place, order, key, hash, since, out);
+    }
     return rc;
 }
 
@@ -98,6 +134,7 @@ static int walk_memtable(const struct vv_order *order, struct vv_memtable *memta
                          vv_slice from, vv_slice to, bool *out)
 {
     struct vv_iter *it;
+    *out = vv_memtable_ranges_newer(memtable, from, to, since);
     int rc = vv_memtable_iter(memtable, &it);
     return rc < 0 ? rc : walk(order, it, since, from, to, out);
 }
@@ -110,6 +147,7 @@ static int walk_table(const struct vv_order *order, struct vv_table_meta *meta, 
     int rc = vv_tables_open(meta, &table);
     if (rc < 0)
         return rc;
+    *out = vv_ranges_newer(order, vv_table_ranges(table), from, to, since);
     rc = vv_table_iter(table, VV_TABLE_READ_CACHED, &it);
     vv_table_unref(table);
     return rc < 0 ? rc : walk(order, it, since, from, to, out);
@@ -129,7 +167,7 @@ static int walk_run(const struct vv_order *order, const struct vv_run *run, vv_s
 int vv_lsm_range_changed(struct vv_engine *e, vv_seq since, vv_slice from, vv_slice to, bool *out)
 {
     struct vv_lsm *lsm = (struct vv_lsm *)e;
-    const struct vv_order *order = lsm->options.order;
+    const struct vv_order *order = vv_lsm_order(lsm);
     bool changed = false;
     struct vv_view *view = vv_lsm_view(lsm);
     const struct vv_version *version = view->version;

@@ -35,7 +35,8 @@ static int check_facts(struct vv_table *table, const struct vv_table_meta *meta)
     int rc = vv_table_read_facts(table, &facts);
     if (rc == VV_OK &&
         (facts.entries != meta->facts.entries || facts.tombstones != meta->facts.tombstones ||
-         facts.max_seq != meta->facts.max_seq ||
+         facts.max_seq != meta->facts.max_seq || facts.ranges != meta->facts.ranges ||
+         facts.open_end != meta->facts.open_end ||
          !vv_slice_equal(vv_buf_slice(&facts.smallest), vv_table_smallest(meta)) ||
          !vv_slice_equal(vv_buf_slice(&facts.largest), vv_table_largest(meta))))
         rc = vv_fail(VV_CORRUPT, "table %06" PRIu64 " is not what the MANIFEST says it is",

@@ -25,8 +25,8 @@ static int compare(const struct vv_picker *p, vv_slice a, vv_slice b)
 static bool meet(const struct vv_picker *p, const struct vv_table_meta *a,
                  const struct vv_table_meta *b)
 {
-    return compare(p, vv_table_smallest(a), vv_table_largest(b)) <= 0 &&
-           compare(p, vv_table_smallest(b), vv_table_largest(a)) <= 0;
+    return !vv_table_ends_before(p->v->order, b, vv_table_smallest(a)) &&
+           !vv_table_ends_before(p->v->order, a, vv_table_smallest(b));
 }
 
 static int span_of(struct vv_picker *p, uint32_t job, struct vv_span **out)
@@ -113,7 +113,8 @@ static bool crosses(const struct vv_picker *p, int to, vv_slice low, vv_slice hi
 /* A table with tombstones that moves as it is carries them along; merged, it may lose them. */
 static bool may_move(const struct vv_want *want, const struct vv_table_meta *t)
 {
-    return want->move == VV_MOVE_ALL ? t->facts.tombstones == 0 || want->to < VV_LEVELS - 1
+    bool deletes = t->facts.tombstones + t->facts.ranges > 0;
+    return want->move == VV_MOVE_ALL ? !deletes || want->to < VV_LEVELS - 1
                                      : vv_table_clean(t) || want->to < VV_LEVELS - 1;
 }
 
@@ -121,12 +122,12 @@ static double worth(const struct vv_want *want, const struct vv_table_meta *t)
 {
     if (!(want->hidden_bytes > 0))
         return (double)t->facts.size_bytes + 1;
-    return (double)t->facts.raw_bytes + 1 + want->hidden_bytes * (double)t->facts.tombstones;
+    return (double)t->facts.raw_bytes + 1 + want->hidden_bytes * vv_table_hides(t);
 }
 
 static double density_of(const struct vv_table_meta *t)
 {
-    return (double)t->facts.tombstones / ((double)t->facts.entries + 1);
+    return vv_table_hides(t) / ((double)t->facts.entries + 1);
 }
 
 static bool better(const struct vv_draft *a, const struct vv_draft *b)
@@ -180,10 +181,10 @@ static bool adds_no_overlap(const struct vv_picker *p, const struct vv_draft *d,
     const struct vv_run *run = &p->v->levels[d->to];
     size_t end = d->below.first + d->below.count;
     if (d->below.first > 0 &&
-        compare(p, vv_table_largest(run->tables[d->below.first - 1]), vv_table_smallest(t)) >= 0)
+        !vv_table_ends_before(p->v->order, run->tables[d->below.first - 1], vv_table_smallest(t)))
         return false;
     return end == run->count ||
-           compare(p, vv_table_largest(t), vv_table_smallest(run->tables[end])) < 0;
+           vv_table_ends_before(p->v->order, t, vv_table_smallest(run->tables[end]));
 }
 
 /* --------------------------------------------------------------------------------- levels 1 … 6 */
@@ -200,7 +201,7 @@ static void window_move(const struct vv_picker *p, struct window *w, const struc
 {
     for (; w->first < w->run->count; w->first++) {
         const struct vv_table_meta *left = w->run->tables[w->first];
-        if (compare(p, vv_table_largest(left), vv_table_smallest(t)) >= 0)
+        if (!vv_table_ends_before(p->v->order, left, vv_table_smallest(t)))
             break;
         if (w->first < w->end) {
             w->bytes -= left->facts.size_bytes;
@@ -211,7 +212,7 @@ static void window_move(const struct vv_picker *p, struct window *w, const struc
         w->end = w->first;
     for (; w->end < w->run->count; w->end++) {
         const struct vv_table_meta *right = w->run->tables[w->end];
-        if (compare(p, vv_table_smallest(right), vv_table_largest(t)) > 0)
+        if (vv_table_ends_before(p->v->order, t, vv_table_smallest(right)))
             break;
         w->bytes += right->facts.size_bytes;
         w->claimed += right->job != 0 ? 1 : 0;
@@ -331,8 +332,7 @@ static bool has_older(const struct vv_picker *p, const struct vv_draft *d, size_
 {
     for (size_t i = index + 1; i < p->v->l0_count; i++) {
         const struct vv_run *run = &p->v->l0[i];
-        struct vv_run_range range =
-            vv_run_overlap(p->v->order, run, vv_table_smallest(t), vv_table_largest(t));
+        struct vv_run_range range = vv_run_overlap_table(p->v->order, run, t);
         for (size_t k = 0; k < range.count; k++) {
             if (!holds(d, run->tables[range.first + k]))
                 return false;
@@ -369,7 +369,8 @@ static bool look_below(const struct vv_picker *p, struct vv_draft *d)
     vv_slice low, high;
     d->below.count = 0;
     hull(p, d, &low, &high);
-    d->below = vv_run_overlap(p->v->order, run, low, high);
+    d->below = d->count == 1 ? vv_run_overlap_table(p->v->order, run, d->tables[0])
+                             : vv_run_overlap(p->v->order, run, low, high);
     for (size_t i = 0; i < d->below.count; i++) {
         const struct vv_table_meta *t = run->tables[d->below.first + i];
         if (t->job != 0)

@@ -175,6 +175,10 @@ static void put_table(struct field *f, const struct vv_edit_table *table, struct
         put_number(f, facts->refs[i].bytes);
         put_number(f, facts->refs[i].count);
     }
+    if (facts->ranges > 0) {
+        put_number(f, facts->ranges);
+        put_number(f, facts->open_end ? 1 : 0);
+    }
     put_field(f, TAG_TABLE_ADD, out);
 }
 
@@ -298,6 +302,14 @@ static int read_table_refs(struct vv_reader *r, struct vv_table_facts *facts)
     return r->bad ? damaged("table references") : VV_OK;
 }
 
+static int read_table_ranges(struct vv_reader *r, struct vv_table_facts *facts)
+{
+    facts->ranges = vv_read_varint(r);
+    uint64_t open_end = vv_read_varint(r);
+    facts->open_end = open_end != 0;
+    return r->bad || facts->ranges == 0 || open_end > 1 ? damaged("table's ranges") : VV_OK;
+}
+
 static int read_table(struct vv_reader *r, struct vv_edit *out)
 {
     int rc = grow((void **)&out->tables, out->table_count, sizeof out->tables[0]);
@@ -325,7 +337,9 @@ static int read_table(struct vv_reader *r, struct vv_edit *out)
     if ((rc = vv_buf_assign(&facts->smallest, smallest)) < 0 ||
         (rc = vv_buf_assign(&facts->largest, largest)) < 0)
         return rc;
-    return read_table_refs(r, facts);
+    if ((rc = read_table_refs(r, facts)) < 0)
+        return rc;
+    return vv_reader_left(r) > 0 ? read_table_ranges(r, facts) : VV_OK;
 }
 
 static int read_value_file(struct vv_reader *r, struct vv_edit *out)
@@ -462,7 +476,9 @@ static int print_table(const struct vv_edit_table *t, struct vv_buf *out)
     if (rc == VV_OK)
         rc = print_key(out, "smallest", vv_buf_slice(&f->smallest));
     if (rc == VV_OK)
-        rc = print_key(out, "largest", vv_buf_slice(&f->largest));
+        rc = print_key(out, f->open_end ? "end" : "largest", vv_buf_slice(&f->largest));
+    if (rc == VV_OK && f->ranges > 0)
+        rc = vv_buf_printf(out, " ranges=%" PRIu64, f->ranges);
     for (size_t i = 0; rc == VV_OK && i < f->ref_count; i++)
         rc = vv_buf_printf(out, " values=%" PRIu64 ":%" PRIu64, f->refs[i].file, f->refs[i].bytes);
     return rc == VV_OK ? vv_buf_printf(out, "\n") : rc;

@@ -11,7 +11,8 @@
  *    3  flushed     every change up to this sequence is in tables
  *    6  table add   level, number, size, entries, tombstones, raw bytes, min seq, max seq,
  *                   created (µs), smallest key sized, largest key sized, count of value files,
- *                   then for each: file, bytes, count
+ *                   then for each: file, bytes, count; and if it has any: range tombstones, open end
+ *                   (0/1: whether the largest key is where one of them ends)
  *    7  table gone  number
  *    8  log         lowest number of a log that must be replayed
  *    9  value file  number, sealed (0/1), record bytes, record count, count of files served, those.

@@ -14,6 +14,7 @@ struct flush_job {
     uint64_t log_number; /* logs below are done with afterwards */
     vv_seq last_seq;
     struct vv_buf snapshots;
+    struct vv_shadow shadow;
     struct vv_sift sift;
     struct vv_version *version; /* holds the split keys */
     struct vv_buf splits;
@@ -57,6 +58,18 @@ static int open_source(struct flush_job *f, struct vv_iter **out)
     return rc;
 }
 
+/* What the range tombstones of the memtables hide, and what of them goes into the tables. */
+static int cast_shadow(struct flush_job *f, const struct vv_sift_options *sifting)
+{
+    int rc = VV_OK;
+    vv_shadow_init(&f->shadow, vv_lsm_order(f->job.lsm), f->job.lsm->options.account);
+    for (size_t i = 0; rc == VV_OK && i < f->memtable_count; i++)
+        rc = vv_memtable_list_ranges(f->memtables[i], &f->shadow.all);
+    if (rc < 0)
+        return rc;
+    return vv_shadow_seal(&f->shadow, sifting->snapshots, sifting->snapshot_count, sifting->last);
+}
+
 static int start(struct flush_job *f)
 {
     struct vv_lsm *lsm = f->job.lsm;
@@ -68,19 +81,24 @@ static int start(struct flush_job *f)
     f->version = vv_lsm_version(lsm);
     if ((rc = vv_pick_flush_splits(f->version, &lsm->shape, &f->splits)) < 0)
         return rc;
-    struct vv_output_options options = {.level = 0,
-                                        .table_bytes = lsm->options.tuning.table_bytes,
-                                        .splits = (const vv_slice *)(const void *)f->splits.data,
-                                        .split_count = f->splits.size / sizeof(vv_slice)};
-    vv_output_init(&f->output, lsm, &options);
-    struct vv_iter *source;
-    if ((rc = open_source(f, &source)) < 0)
+    struct vv_sift_options sifting = {
+        .snapshots = (const vv_seq *)(const void *)f->snapshots.data,
+        .snapshot_count = f->snapshots.size / sizeof(vv_seq),
+        .shadow = &f->shadow,
+    };
+    if ((rc = cast_shadow(f, &sifting)) < 0)
         return rc;
-    vv_sift_init(&f->sift, source,
-                 &(struct vv_sift_options){
-                     .snapshots = (const vv_seq *)(const void *)f->snapshots.data,
-                     .snapshot_count = f->snapshots.size / sizeof(vv_seq),
-                 });
+    struct vv_output_options options = {
+        .level = 0,
+        .table_bytes = lsm->options.tuning.table_bytes,
+        .splits = (const vv_slice *)(const void *)f->splits.data,
+        .split_count = f->splits.size / sizeof(vv_slice),
+        .ranges = (const struct vv_range *)(const void *)f->shadow.layers.data,
+        .range_count = f->shadow.kept_count};
+    struct vv_iter *source;
+    if ((rc = vv_output_init(&f->output, lsm, &options)) < 0 || (rc = open_source(f, &source)) < 0)
+        return rc;
+    vv_sift_init(&f->sift, source, &sifting);
     return VV_OK;
 }
 
@@ -234,6 +252,7 @@ static void flush_free(struct vv_job *job)
         (void)rc; /* an orphan, which the next open removes */
     }
     vv_sift_deinit(&f->sift);
+    vv_shadow_deinit(&f->shadow);
     vv_buf_deinit(&f->snapshots);
     vv_buf_deinit(&f->splits);
     vv_version_unref(f->version);

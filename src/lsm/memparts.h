@@ -6,6 +6,7 @@
 #define VV_LSM_MEMPARTS_H
 
 #include "lsm/memfilter.h"
+#include "lsm/memranges.h"
 #include "lsm/memtable.h"
 #include "lsm/memtree.h"
 
@@ -14,8 +15,9 @@ struct vv_memtable {
     struct vv_memspace space;   /* the inserting thread's */
     struct vv_memtree tree;     /* says itself what is whose */
     struct vv_memfilter filter; /* unused with a custom order */
-    vv_seq seq_last;            /* the inserting thread's */
-    _Atomic(uint64_t) count;    /* relaxed: they guide and never prove */
+    struct vv_memranges ranges;
+    vv_seq seq_last;         /* the inserting thread's */
+    _Atomic(uint64_t) count; /* relaxed: they guide and never prove */
     _Atomic(uint64_t) raw_bytes;
 };
 

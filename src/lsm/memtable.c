@@ -1,7 +1,7 @@
 /*
  * A memtable is a tree that knows the order (memtree.h), chains of versions below its slots
- * (memrecord.h), a filter for keys that are not there (memfilter.h), and the memory that holds all
- * of it (memspace.h). This file puts them together; memiter.c walks over them.
+ * (memrecord.h), a filter for keys that are not there (memfilter.h), range tombstones
+ * (memranges.h), and the memory that holds all of it (memspace.h). This file puts them together; memiter.c walks over them.
  *
  * An insert finds the place, reserves all memory it will take, writes the record, sets the bits of
  * the filter, and publishes the record with one release store. Whatever fails does so before
@@ -32,6 +32,7 @@ int vv_memtable_new_from(const struct vv_order *order, struct vv_account *accoun
         return VV_NOMEM;
     atomic_store_explicit(&m->refs, 1, memory_order_relaxed);
     vv_memspace_init(&m->space, account, pool);
+    vv_memranges_init(&m->ranges, account);
     int rc = vv_memtree_init(&m->tree, order, &m->space);
     if (rc == VV_OK && is_filtered(m))
         rc = vv_memfilter_init(&m->filter, account);
@@ -60,6 +61,7 @@ void vv_memtable_unref(struct vv_memtable *m)
     if (before > 1)
         return;
     vv_memfilter_deinit(&m->filter);
+    vv_memranges_deinit(&m->ranges);
     vv_memspace_deinit(&m->space);
     vv_free(m);
 }
@@ -114,6 +116,29 @@ static void count_up(_Atomic(uint64_t) *counter, uint64_t more)
     atomic_store_explicit(counter, before + more, memory_order_relaxed);
 }
 
+static void note_insert(struct vv_memtable *m, const struct vv_entry *entry)
+{
+    m->seq_last = entry->seq;
+    count_up(&m->count, 1);
+    count_up(&m->raw_bytes, entry->key.size + entry->value.size);
+}
+
+static int insert_range(struct vv_memtable *m, const struct vv_entry *entry)
+{
+    /* Only we write it. */
+    const struct vv_memrecord *older =
+        atomic_load_explicit(&m->ranges.newest, memory_order_relaxed);
+    if (vv_order_cmp(m->tree.order, entry->key, entry->value) >= 0)
+        return VV_OK; /* deletes nothing */
+    size_t more = record_bytes(entry->key.size, entry->value.size, true) + VV_MEMRECORD_ALIGN;
+    int rc = vv_memspace_reserve(&m->space, more);
+    if (rc < 0)
+        return rc;
+    vv_memranges_add(&m->ranges, m->tree.order, record_new(m, entry, older));
+    note_insert(m, entry);
+    return VV_OK;
+}
+
 int vv_memtable_insert(struct vv_memtable *m, const struct vv_entry *entry)
 {
     vv_assert(entry->seq <= VV_SEQ_MAX);
@@ -122,6 +147,8 @@ int vv_memtable_insert(struct vv_memtable *m, const struct vv_entry *entry)
     vv_assert(entry->value.size <= VV_VALUE_SIZE_MAX);
     vv_assert((unsigned)entry->kind < VV_MEMRECORD_LINKED);
 
+    if (entry->kind == VV_KIND_DELETE_RANGE)
+        return insert_range(m, entry);
     uint64_t hash = 0;
     if (is_filtered(m)) {
         hash = vv_hash(entry->key);
@@ -136,10 +163,28 @@ int vv_memtable_insert(struct vv_memtable *m, const struct vv_entry *entry)
     if (place.record == NULL && is_filtered(m))
         vv_memfilter_add(&m->filter, hash);
     vv_memtree_put(&m->tree, &place, record);
-    m->seq_last = entry->seq;
-    count_up(&m->count, 1);
-    count_up(&m->raw_bytes, entry->key.size + entry->value.size);
+    note_insert(m, entry);
     return VV_OK;
+}
+
+bool vv_memtable_has_ranges(const struct vv_memtable *m)
+{
+    return vv_memranges_any(&m->ranges);
+}
+
+vv_seq vv_memtable_cover(const struct vv_memtable *m, vv_slice key, vv_seq at, struct vv_cover *out)
+{
+    return vv_memranges_cover(&m->ranges, m->tree.order, key, at, out);
+}
+
+bool vv_memtable_ranges_newer(const struct vv_memtable *m, vv_slice from, vv_slice to, vv_seq since)
+{
+    return vv_memranges_newer(&m->ranges, m->tree.order, from, to, since);
+}
+
+int vv_memtable_list_ranges(const struct vv_memtable *m, struct vv_buf *out)
+{
+    return vv_memranges_list(&m->ranges, out);
 }
 
 int vv_memtable_get(const struct vv_memtable *m, vv_slice key, uint64_t hash, vv_seq seq,
@@ -160,7 +205,8 @@ int vv_memtable_get(const struct vv_memtable *m, vv_slice key, uint64_t hash, vv
 
 size_t vv_memtable_bytes(const struct vv_memtable *m)
 {
-    return sizeof *m + vv_memspace_used(&m->space) + vv_memfilter_bytes(&m->filter);
+    return sizeof *m + vv_memspace_used(&m->space) + vv_memfilter_bytes(&m->filter) +
+           vv_arena_used(&m->ranges.arena);
 }
 
 uint64_t vv_memtable_count(const struct vv_memtable *m)
@@ -208,6 +254,12 @@ void vv_memtable_check(const struct vv_memtable *m)
     for (const struct vv_memnode *leaf = m->tree.first; leaf != NULL; leaf = vv_memnode_next(leaf))
         for (uint32_t i = 0; i < vv_memnode_count(leaf); i++)
             chain_check(m, vv_memnode_record(leaf, i), &count, &raw_bytes);
+    const struct vv_memrecord *range =
+        atomic_load_explicit(&m->ranges.newest, memory_order_relaxed);
+    for (; range != NULL; range = vv_memrecord_older(range)) {
+        count++;
+        raw_bytes += (uint64_t)range->key_size + range->value_size;
+    }
     vv_assert(count == vv_memtable_count(m));
     vv_assert(raw_bytes == vv_memtable_raw_bytes(m));
 }

@@ -11,6 +11,7 @@
 #include "kv/entry.h"
 #include "kv/iter.h"
 #include "kv/order.h"
+#include "kv/ranges.h"
 #include "lsm/mempool.h"
 
 struct vv_memtable;
@@ -29,7 +30,7 @@ void vv_memtable_unref(struct vv_memtable *m); /* the last one frees it; NULL is
  * lack of memory. VV_NOMEM otherwise; nothing is inserted. Inserting thread only. */
 VV_MUST int vv_memtable_reserve(struct vv_memtable *m, size_t bytes, size_t count);
 
-/* Adds a version; key and value are copied. Its sequence is above all sequences inserted before.
+/* Adds a version, or a range tombstone; key and value are copied. Its sequence is above all sequences inserted before.
  * VV_NOMEM leaves the memtable as it was. Inserting thread only. */
 VV_MUST int vv_memtable_insert(struct vv_memtable *m, const struct vv_entry *entry);
 
@@ -37,6 +38,17 @@ VV_MUST int vv_memtable_insert(struct vv_memtable *m, const struct vv_entry *ent
  * `out` with slices that live as long as the memtable, or VV_NOTFOUND. `hash` is vv_hash(key). */
 VV_MUST int vv_memtable_get(const struct vv_memtable *m, vv_slice key, uint64_t hash, vv_seq seq,
                             struct vv_entry *out);
+
+/* Range tombstones are kept apart: neither get nor iterators show them. Whether there are any. */
+bool vv_memtable_has_ranges(const struct vv_memtable *m);
+/* As vv_ranges_cover. */
+vv_seq vv_memtable_cover(const struct vv_memtable *m, vv_slice key, vv_seq at,
+                         struct vv_cover *out);
+/* As vv_ranges_newer. */
+bool vv_memtable_ranges_newer(const struct vv_memtable *m, vv_slice from, vv_slice to,
+                              vv_seq since);
+/* Appends all (struct vv_range), newest first; their keys live as long as the memtable. */
+VV_MUST int vv_memtable_list_ranges(const struct vv_memtable *m, struct vv_buf *out);
 
 /* An iterator that holds a reference. It sees everything inserted before a move began, and may or
  * may not see what is inserted meanwhile; entries it has passed do not come back. */

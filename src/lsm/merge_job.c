@@ -14,6 +14,7 @@ struct merge_job {
     struct vv_plan plan;
     struct vv_version *version; /* holds the inputs */
     struct vv_buf snapshots;
+    struct vv_shadow shadow;
     struct vv_sift sift;
     struct vv_output output;
     bool started;
@@ -78,6 +79,36 @@ static bool unreadable(int rc)
     return rc == VV_CORRUPT || rc == VV_UNSUPPORTED;
 }
 
+/* The handle of a table, and with it its ranges, lives as long as the version that has it. */
+static int add_shadow_of(struct vv_shadow *shadow, struct vv_table_meta *meta)
+{
+    struct vv_table *table;
+    size_t count;
+    if (meta->facts.ranges == 0)
+        return VV_OK;
+    int rc = vv_tables_open(meta, &table);
+    if (rc < 0)
+        return rc;
+    const struct vv_range *list = vv_table_range_list(table, &count);
+    rc = vv_shadow_add(shadow, list, count);
+    vv_table_unref(table);
+    return rc;
+}
+
+/* What the range tombstones of the inputs hide, and what of them goes into the outputs. */
+static int cast_shadow(struct merge_job *m, const struct vv_sift_options *sifting)
+{
+    int rc = VV_OK;
+    vv_shadow_init(&m->shadow, vv_lsm_order(m->job.lsm), m->job.lsm->options.account);
+    for (int side = 0; side < 2; side++) {
+        for (size_t i = 0; rc == VV_OK && i < m->plan.input_count[side]; i++)
+            rc = add_shadow_of(&m->shadow, m->plan.inputs[side][i]);
+    }
+    if (rc < 0)
+        return rc;
+    return vv_shadow_seal(&m->shadow, sifting->snapshots, sifting->snapshot_count, sifting->last);
+}
+
 static int start(struct merge_job *m)
 {
     struct vv_lsm *lsm = m->job.lsm;
@@ -86,21 +117,25 @@ static int start(struct merge_job *m)
     m->started = true;
     if ((rc = host->snapshots(host->context, &m->snapshots)) < 0)
         return rc;
+    struct vv_sift_options sifting = {
+        .snapshots = (const vv_seq *)(const void *)m->snapshots.data,
+        .snapshot_count = m->snapshots.size / sizeof(vv_seq),
+        .last = m->plan.last,
+        .shadow = &m->shadow,
+    };
+    if ((rc = cast_shadow(m, &sifting)) < 0)
+        return rc;
     struct vv_output_options options = {
         .level = m->plan.to,
         .last = m->plan.to >= vv_version_last_level(m->version),
         .table_bytes = table_bytes_for(lsm, m),
+        .ranges = (const struct vv_range *)(const void *)m->shadow.layers.data,
+        .range_count = m->shadow.kept_count,
     };
-    vv_output_init(&m->output, lsm, &options);
     struct vv_iter *source;
-    if ((rc = open_source(m, &source)) < 0)
+    if ((rc = vv_output_init(&m->output, lsm, &options)) < 0 || (rc = open_source(m, &source)) < 0)
         return rc;
-    vv_sift_init(&m->sift, source,
-                 &(struct vv_sift_options){
-                     .snapshots = (const vv_seq *)(const void *)m->snapshots.data,
-                     .snapshot_count = m->snapshots.size / sizeof(vv_seq),
-                     .last = m->plan.last,
-                 });
+    vv_sift_init(&m->sift, source, &sifting);
     return VV_OK;
 }
 
@@ -264,6 +299,7 @@ static void merge_free(struct vv_job *job)
     }
     vv_output_deinit(&m->output, m->installed ? VV_OUTPUT_KEEP : VV_OUTPUT_DISCARD);
     vv_sift_deinit(&m->sift);
+    vv_shadow_deinit(&m->shadow);
     vv_buf_deinit(&m->snapshots);
     vv_plan_deinit(&m->plan);
     vv_version_unref(m->version);

@@ -2,12 +2,6 @@
 
 #include <stdlib.h>
 
-void vv_output_init(struct vv_output *out, struct vv_lsm *lsm,
-                    const struct vv_output_options *options)
-{
-    *out = (struct vv_output){.lsm = lsm, .options = *options};
-}
-
 static enum vv_codec codec_for(const struct vv_output *out)
 {
     const struct vv_lsm_options *options = &out->lsm->options;
@@ -37,18 +31,98 @@ static int open_table(struct vv_output *out)
     return vv_table_writer_open(lsm->options.env, path.text, &options, &out->writer);
 }
 
-static int close_table(struct vv_output *out)
+/* Finds the layers of the ranges. */
+static int find_layers(struct vv_output *out)
+{
+    const struct vv_range *ranges = out->options.ranges;
+    struct vv_output_cursor layer = {0, 0};
+    int rc = VV_OK;
+    for (; rc == VV_OK && layer.end < out->options.range_count; layer.next = layer.end) {
+        do
+            layer.end++;
+        while (layer.end < out->options.range_count &&
+               vv_order_cmp(vv_lsm_order(out->lsm), ranges[layer.end - 1].to,
+                            ranges[layer.end].from) <= 0);
+        rc = vv_buf_append(&out->cursors, &layer, sizeof layer);
+    }
+    return rc;
+}
+
+static vv_slice later(const struct vv_order *order, vv_slice a, vv_slice b)
+{
+    return vv_order_cmp(order, a, b) < 0 ? b : a;
+}
+
+/* Gives the table the ranges of a layer from where it begins to `end`, which is where the next one
+ * begins (NULL: all that are left). */
+static int put_layer(struct vv_output *out, struct vv_output_cursor *cursor, const vv_slice *end)
+{
+    const struct vv_order *order = vv_lsm_order(out->lsm);
+    for (;; cursor->next++) {
+        if (cursor->next == cursor->end)
+            return VV_OK;
+        struct vv_range range = out->options.ranges[cursor->next];
+        if (out->has_low)
+            range.from = later(order, range.from, vv_buf_slice(&out->low_key));
+        if (end != NULL && vv_order_cmp(order, range.from, *end) >= 0)
+            return VV_OK;
+        bool goes_on = end != NULL && vv_order_cmp(order, range.to, *end) > 0;
+        if (goes_on)
+            range.to = *end;
+        int rc = vv_table_writer_add_range(out->writer, &range);
+        if (rc < 0 || goes_on)
+            return rc;
+    }
+}
+
+static int put_ranges(struct vv_output *out, const vv_slice *end)
+{
+    struct vv_output_cursor *cursors = (struct vv_output_cursor *)(void *)out->cursors.data;
+    size_t count = out->cursors.size / sizeof cursors[0];
+    int rc = VV_OK;
+    for (size_t i = 0; rc == VV_OK && i < count; i++)
+        rc = put_layer(out, &cursors[i], end);
+    if (rc == VV_OK && count > 0 && end != NULL) {
+        out->has_low = true;
+        rc = vv_buf_assign(&out->low_key, *end);
+    }
+    return rc;
+}
+
+static bool ranges_left(const struct vv_output *out)
+{
+    const struct vv_output_cursor *cursors =
+        (const struct vv_output_cursor *)(const void *)out->cursors.data;
+    for (size_t i = 0; i < out->cursors.size / sizeof cursors[0]; i++) {
+        if (cursors[i].next < cursors[i].end)
+            return true;
+    }
+    return false;
+}
+
+/* Ends the table where the next one begins (NULL: there is none). */
+static int close_table(struct vv_output *out, const vv_slice *end)
 {
     struct vv_table_facts facts = {0};
+    int rc = put_ranges(out, end);
+    if (rc < 0)
+        return rc;
     struct vv_table_writer *writer = out->writer;
     out->writer = NULL;
-    int rc = vv_table_writer_finish(writer, &facts);
+    rc = vv_table_writer_finish(writer, &facts);
     if (rc == VV_OK)
         rc = vv_edit_add_table(&out->made, out->options.level, out->number,
                                vv_env_wall_us(out->lsm->options.env), &facts);
     out->bytes += facts.size_bytes;
     vv_table_facts_deinit(&facts);
     return rc;
+}
+
+int vv_output_init(struct vv_output *out, struct vv_lsm *lsm,
+                   const struct vv_output_options *options)
+{
+    *out = (struct vv_output){.lsm = lsm, .options = *options};
+    return find_layers(out);
 }
 
 /* Whether a split key lies between the key before and this one. */
@@ -77,7 +151,7 @@ static bool should_cut(struct vv_output *out, vv_slice key)
 int vv_output_add(struct vv_output *out, const struct vv_entry *entry, uint64_t value_bytes)
 {
     int rc;
-    if (should_cut(out, entry->key) && (rc = close_table(out)) < 0)
+    if (should_cut(out, entry->key) && (rc = close_table(out, &entry->key)) < 0)
         return rc;
     if (out->writer == NULL && (rc = open_table(out)) < 0)
         return rc;
@@ -119,7 +193,9 @@ static int tell_replaced(struct vv_output *out)
 int vv_output_finish(struct vv_output *out)
 {
     int rc;
-    if (out->writer != NULL && ((rc = tell_replaced(out)) < 0 || (rc = close_table(out)) < 0))
+    if (out->writer == NULL && ranges_left(out) && (rc = open_table(out)) < 0)
+        return rc;
+    if (out->writer != NULL && ((rc = tell_replaced(out)) < 0 || (rc = close_table(out, NULL)) < 0))
         return rc;
     return vv_env_sync_dir(out->lsm->options.env, out->lsm->options.path);
 }
@@ -177,5 +253,7 @@ void vv_output_deinit(struct vv_output *out, enum vv_output_fate fate)
     vv_edit_deinit(&out->made);
     vv_buf_deinit(&out->last_key);
     vv_buf_deinit(&out->replaced);
+    vv_buf_deinit(&out->low_key);
+    vv_buf_deinit(&out->cursors);
     *out = (struct vv_output){0};
 }

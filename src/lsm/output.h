@@ -12,6 +12,14 @@ struct vv_output_options {
     uint64_t table_bytes;   /* aimed-at size */
     const vv_slice *splits; /* user keys after which a new table begins; ascending; may be NULL */
     size_t split_count;
+    const struct vv_range
+        *ranges;        /* range tombstones, layer by layer (vv_ranges_load); borrowed, as */
+    size_t range_count; /* their keys are. Each table gets the part between its borders. */
+};
+
+/* The ranges of a layer that do not end before the table being written. */
+struct vv_output_cursor {
+    size_t next, end;
 };
 
 struct vv_output {
@@ -22,13 +30,18 @@ struct vv_output {
     size_t next_split;
     struct vv_buf last_key;
     bool has_key;
+    struct vv_buf cursors; /* struct vv_output_cursor: where each layer of ranges goes on */
+    struct vv_buf
+        low_key; /* where the table being written begins; of the first: at the very start */
+    bool has_low;
     struct vv_edit made;    /* the finished tables */
     struct vv_buf replaced; /* of uint64_t: the tables that these are made of */
     uint64_t bytes;         /* of finished tables */
 };
 
-void vv_output_init(struct vv_output *out, struct vv_lsm *lsm,
-                    const struct vv_output_options *options);
+/* VV_NOMEM; vv_output_deinit it in any case. */
+VV_MUST int vv_output_init(struct vv_output *out, struct vv_lsm *lsm,
+                           const struct vv_output_options *options);
 
 /* The next entry in internal order; see vv_table_writer_add. */
 VV_MUST int vv_output_add(struct vv_output *out, const struct vv_entry *entry,

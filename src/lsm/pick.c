@@ -140,7 +140,7 @@ static struct weight weigh(const struct vv_version *v)
         for (size_t i = 0; i < v->levels[level].count; i++) {
             const struct vv_table_meta *t = v->levels[level].tables[i];
             if (t->job == 0)
-                w.upper += (double)t->facts.raw_bytes + w.tombstone * (double)t->facts.tombstones;
+                w.upper += (double)t->facts.raw_bytes + w.tombstone * vv_table_hides(t);
         }
     }
     return w;

@@ -4,16 +4,19 @@
  *      view ─► active memtable ─► frozen, newest first ─► level-0 runs, newest first ─► levels 1…6
  *
  * The first version found at or below the sequence is the answer, because every place holds newer
- * versions of a key than the places after it.
+ * versions of a key than the places after it. The same holds for range tombstones: one that covers
+ * the key hides its older versions in the same place and all of those in the places after it.
  */
 #include "lsm/tree.h"
 
 #include "base/hash.h"
 #include "lsm/merge.h"
+#include "lsm/veil.h"
 
 /* Where a lookup found its version. Holds what keeps the bytes in place. */
 struct found {
     enum vv_kind kind;
+    vv_seq seq;
     vv_slice value;
     struct vv_memtable *memtable; /* a reference, or */
     struct vv_table_hit hit;
@@ -38,20 +41,21 @@ static struct vv_view *view_and_seq(struct vv_lsm *lsm, vv_seq at, vv_seq *seq)
     }
 }
 
-static int find_in_memtable(struct vv_memtable *memtable, vv_slice key, uint64_t hash, vv_seq seq,
-                            struct found *out)
+static int get_from_memtable(struct vv_memtable *memtable, vv_slice key, uint64_t hash, vv_seq seq,
+                             struct found *out)
 {
     struct vv_entry entry;
     int rc = vv_memtable_get(memtable, key, hash, seq, &entry);
     if (rc != VV_OK)
         return rc;
     vv_memtable_ref(memtable);
-    *out = (struct found){.kind = entry.kind, .value = entry.value, .memtable = memtable};
+    *out = (struct found){
+        .kind = entry.kind, .seq = entry.seq, .value = entry.value, .memtable = memtable};
     return VV_OK;
 }
 
-static int find_in_table(struct vv_lsm *lsm, struct vv_table_meta *meta, vv_slice key,
-                         uint64_t hash, vv_seq seq, struct found *out)
+static int get_from_table(struct vv_lsm *lsm, struct vv_table_meta *meta, vv_slice key,
+                          uint64_t hash, vv_seq seq, struct found *out)
 {
     struct vv_table *table;
     if (vv_order_cmp(vv_lsm_order(lsm), key, vv_table_smallest(meta)) < 0)
@@ -69,21 +73,65 @@ static int find_in_table(struct vv_lsm *lsm, struct vv_table_meta *meta, vv_slic
     vv_table_unref(table);
     if (rc == VV_OK) {
         out->kind = out->hit.kind;
+        out->seq = out->hit.seq;
         out->value = out->hit.value;
         out->memtable = NULL;
     }
     return rc;
 }
 
-static int find_in_run(struct vv_lsm *lsm, const struct vv_run *run, vv_slice key, uint64_t hash,
-                       vv_seq seq, struct found *out)
+static int get_from_run(struct vv_lsm *lsm, const struct vv_run *run, vv_slice key, uint64_t hash,
+                        vv_seq seq, struct found *out)
 {
     if (run->count == 0)
         return VV_NOTFOUND;
     size_t index = vv_run_find(vv_lsm_order(lsm), run, key);
     if (index == run->count)
         return VV_NOTFOUND;
-    return find_in_table(lsm, run->tables[index], key, hash, seq, out);
+    return get_from_table(lsm, run->tables[index], key, hash, seq, out);
+}
+
+static void found_release(struct found *found)
+{
+    vv_memtable_unref(found->memtable);
+    vv_table_hit_release(&found->hit);
+}
+
+/* What a lookup in a place has come to, given the newest tombstone there that covers the key (0: there
+ * is none): VV_OK; VV_NOTFOUND to look further; VV_END, deleted. */
+static int judge(struct found *found, int rc, vv_seq cover)
+{
+    if (rc < 0 || cover == 0 || (rc == VV_OK && found->seq > cover))
+        return rc;
+    if (rc == VV_OK)
+        found_release(found);
+    return VV_END;
+}
+
+static int find_in_memtable(struct vv_memtable *memtable, vv_slice key, uint64_t hash, vv_seq seq,
+                            struct found *out)
+{
+    int rc = get_from_memtable(memtable, key, hash, seq, out);
+    if (VV_LIKELY(!vv_memtable_has_ranges(memtable)))
+        return rc;
+    return judge(out, rc, vv_memtable_cover(memtable, key, seq, NULL));
+}
+
+static int find_in_run(struct vv_lsm *lsm, const struct vv_run *run, vv_slice key, uint64_t hash,
+                       vv_seq seq, struct found *out)
+{
+    struct vv_cover cover = {0};
+    int rc = get_from_run(lsm, run, key, hash, seq, out);
+    if (VV_LIKELY(run->ranges == 0) || rc < 0)
+        return rc;
+    struct vv_place place = {.run = run};
+    int cover_rc = vv_place_cover(&place, vv_lsm_order(lsm), key, seq, &cover);
+    if (cover_rc < 0) {
+        if (rc == VV_OK)
+            found_release(out);
+        return cover_rc;
+    }
+    return judge(out, rc, cover.seq);
 }
 
 static int find(struct vv_lsm *lsm, const struct vv_view *view, vv_slice key, vv_seq seq,
@@ -98,13 +146,7 @@ static int find(struct vv_lsm *lsm, const struct vv_view *view, vv_slice key, vv
         rc = find_in_run(lsm, &version->l0[i], key, hash, seq, out);
     for (int level = 1; rc == VV_NOTFOUND && level < VV_LEVELS; level++)
         rc = find_in_run(lsm, &version->levels[level], key, hash, seq, out);
-    return rc;
-}
-
-static void found_release(struct found *found)
-{
-    vv_memtable_unref(found->memtable);
-    vv_table_hit_release(&found->hit);
+    return rc == VV_END ? VV_NOTFOUND : rc;
 }
 
 static void release_memtable(void *owner)
@@ -230,6 +272,7 @@ struct view_iter {
     struct vv_iter base;
     struct vv_lsm *lsm;
     struct vv_view *view;
+    struct vv_place *places; /* of the view, those with range tombstones */
     struct vv_iter *merge;
 };
 
@@ -282,6 +325,7 @@ static void view_iter_close(struct vv_iter *base)
     struct view_iter *it = (struct view_iter *)base;
     vv_iter_close(it->merge);
     vv_view_unref(it->view);
+    vv_free(it->places);
     vv_free(it);
 }
 
@@ -310,61 +354,82 @@ int vv_lsm_resolve(struct vv_iter *base, vv_slice raw, vv_slice key, struct vv_p
     return rc;
 }
 
-/* The part of a run that can hold keys within the bounds. */
-static struct vv_run_range bounded(const struct vv_order *order, const struct vv_run *run,
-                                   const struct vv_engine_iter_options *options)
+/* Collects the sources of a view, newest first, each behind a veil of the tombstones that concern it. */
+struct gathering {
+    const struct vv_order *order;
+    const struct vv_engine_iter_options *options;
+    vv_seq at;
+    struct vv_place *places; /* those with range tombstones; the iterator's */
+    size_t place_count;
+    struct vv_iter **sources;
+    size_t count;
+};
+
+static int add_source(struct gathering *g, struct vv_iter *source_take, bool deletes)
 {
-    return vv_run_overlap(order, run, options->lower, options->upper);
+    int rc = VV_OK;
+    const struct vv_place *own = deletes ? &g->places[g->place_count - 1] : NULL;
+    struct vv_veil_options veil = {g->order, g->at, g->places, g->place_count, own};
+    veil.newer_count -= deletes ? 1 : 0;
+    if (g->place_count > 0)
+        rc = vv_veil_iter(source_take, &veil, &source_take);
+    if (rc == VV_OK)
+        g->sources[g->count++] = source_take;
+    return rc;
 }
 
-static int add_run(const struct vv_order *order, const struct vv_run *run,
-                   const struct vv_engine_iter_options *options, struct vv_iter **sources,
-                   size_t *count)
+static int add_memtable(struct gathering *g, struct vv_memtable *memtable)
 {
-    struct vv_run_range range = bounded(order, run, options);
+    struct vv_iter *source;
+    bool deletes = vv_memtable_has_ranges(memtable);
+    if (deletes)
+        g->places[g->place_count++] = (struct vv_place){.memtable = memtable};
+    int rc = vv_memtable_iter(memtable, &source);
+    return rc < 0 ? rc : add_source(g, source, deletes);
+}
+
+/* Of the run the part that can hold keys within the bounds. */
+static int add_run(struct gathering *g, const struct vv_run *run)
+{
+    struct vv_iter *source;
+    struct vv_run_range range = vv_run_overlap(g->order, run, g->options->lower, g->options->upper);
+    bool deletes = run->ranges > 0;
     if (range.count == 0)
         return VV_OK;
-    int rc = vv_run_iter_range(order, run, range, VV_TABLE_READ_CACHED, &sources[*count]);
-    if (rc == VV_OK)
-        *count += 1;
-    return rc;
+    if (deletes)
+        g->places[g->place_count++] = (struct vv_place){.run = run};
+    int rc = vv_run_iter_range(g->order, run, range, VV_TABLE_READ_CACHED, &source);
+    return rc < 0 ? rc : add_source(g, source, deletes);
 }
 
-static int add_sources(const struct vv_view *view, const struct vv_order *order,
-                       const struct vv_engine_iter_options *options, struct vv_iter **sources,
-                       size_t *count)
+static int add_sources(struct gathering *g, const struct vv_view *view)
 {
     const struct vv_version *version = view->version;
-    int rc = vv_memtable_iter(view->active, &sources[*count]);
-    if (rc == VV_OK)
-        *count += 1;
-    for (size_t i = 0; rc == VV_OK && i < view->frozen_count; i++) {
-        if ((rc = vv_memtable_iter(view->frozen[i], &sources[*count])) == VV_OK)
-            *count += 1;
-    }
+    int rc = add_memtable(g, view->active);
+    for (size_t i = 0; rc == VV_OK && i < view->frozen_count; i++)
+        rc = add_memtable(g, view->frozen[i]);
     for (size_t i = 0; rc == VV_OK && i < version->l0_count; i++)
-        rc = add_run(order, &version->l0[i], options, sources, count);
+        rc = add_run(g, &version->l0[i]);
     for (int level = 1; rc == VV_OK && level < VV_LEVELS; level++)
-        rc = add_run(order, &version->levels[level], options, sources, count);
+        rc = add_run(g, &version->levels[level]);
     return rc;
 }
 
-static int open_merge(struct view_iter *it, const struct vv_engine_iter_options *options)
+static int open_merge(struct view_iter *it, const struct vv_engine_iter_options *options, vv_seq at)
 {
     const struct vv_view *view = it->view;
     size_t most = 1 + view->frozen_count + view->version->l0_count + VV_LEVELS;
-    size_t count = 0;
-    struct vv_iter **sources = vv_alloc(most * sizeof sources[0]);
-    if (sources == NULL)
-        return VV_NOMEM;
-    int rc = add_sources(view, vv_lsm_order(it->lsm), options, sources, &count);
+    struct gathering g = {.order = vv_lsm_order(it->lsm), .options = options, .at = at};
+    g.sources = vv_alloc(most * sizeof g.sources[0]);
+    g.places = it->places = vv_alloc(most * sizeof g.places[0]);
+    int rc = g.sources == NULL || g.places == NULL ? VV_NOMEM : add_sources(&g, view);
     if (rc == VV_OK) {
-        rc = vv_merge_iter(vv_lsm_order(it->lsm), sources, count, &it->merge);
+        rc = vv_merge_iter(g.order, g.sources, g.count, &it->merge);
     } else {
-        for (size_t i = 0; i < count; i++)
-            vv_iter_close(sources[i]);
+        for (size_t i = 0; i < g.count; i++)
+            vv_iter_close(g.sources[i]);
     }
-    vv_free(sources);
+    vv_free(g.sources);
     return rc;
 }
 
@@ -381,9 +446,10 @@ int vv_lsm_iter(struct vv_engine *e, const struct vv_engine_iter_options *option
     it->view = view_and_seq(lsm, options->at, seq);
     vv_view_ref(it->view);
     vv_epoch_leave(lsm->epoch, slot);
-    int rc = open_merge(it, options);
+    int rc = open_merge(it, options, *seq);
     if (rc < 0) {
         vv_view_unref(it->view);
+        vv_free(it->places);
         vv_free(it);
         return rc;
     }

@@ -454,6 +454,24 @@ static int open_merge(struct repair *r, struct vv_iter **out)
     return rc;
 }
 
+/* All range tombstones of tables and logs; what is deleted by one is not written, nor are they. */
+static int cast_shadow(struct repair *r, struct vv_shadow *shadow,
+                       const struct vv_sift_options *sifting)
+{
+    vv_shadow_init(shadow, vv_lsm_order(r->lsm), r->lsm->options.account);
+    int rc = vv_memtable_list_ranges(r->logs, &shadow->all);
+    for (size_t i = 0; rc == VV_OK && i < r->tables.size / sizeof(struct vv_table *); i++) {
+        struct vv_table *table;
+        size_t count;
+        memcpy(&table, r->tables.data + i * sizeof table, sizeof table);
+        const struct vv_range *list = vv_table_range_list(table, &count);
+        rc = vv_shadow_add(shadow, list, count);
+    }
+    if (rc < 0)
+        return rc;
+    return vv_shadow_seal(shadow, sifting->snapshots, sifting->snapshot_count, sifting->last);
+}
+
 static int note_damaged_values(struct repair *r, uint64_t number)
 {
     return holds(&r->damaged_values, number)
@@ -570,16 +588,18 @@ static int rewrite(struct repair *r)
 {
     struct vv_lsm *lsm = r->lsm;
     vv_seq now = VV_SEQ_MAX;
-    struct vv_sift_options sifting = {.snapshots = &now, .snapshot_count = 1, .last = true};
+    struct vv_shadow shadow = {0};
+    struct vv_sift_options sifting = {
+        .snapshots = &now, .snapshot_count = 1, .last = true, .shadow = &shadow};
     struct vv_sift sift = {0};
     struct vv_output_options options = {
         .level = VV_LEVELS - 1, .last = true, .table_bytes = lsm->shape.table_bytes};
     struct vv_output output;
     struct vv_iter *merge = NULL;
     bool unclear = false;
-    vv_output_init(&output, lsm, &options);
-    int rc = open_merge(r, &merge);
-    if (rc == VV_OK)
+    int rc = vv_output_init(&output, lsm, &options);
+    if (rc == VV_OK && (rc = cast_shadow(r, &shadow, &sifting)) == VV_OK &&
+        (rc = open_merge(r, &merge)) == VV_OK)
         vv_sift_init(&sift, merge, &sifting);
     while (rc == VV_OK) {
         struct vv_entry entry;
@@ -594,6 +614,7 @@ static int rewrite(struct repair *r)
         rc = install(r, &output, &unclear);
     bool kept = rc == VV_OK || unclear;
     vv_sift_deinit(&sift);
+    vv_shadow_deinit(&shadow);
     vv_output_deinit(&output, kept ? VV_OUTPUT_KEEP : VV_OUTPUT_DISCARD);
     vv_salvage_deinit(&r->salvage, !kept);
     return rc;

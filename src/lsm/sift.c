@@ -10,7 +10,8 @@
  * 2. A tombstone in stripe 0 hides only older versions, all in stripe 0. If there is nothing below,
  *    these are in this merge and go by rule 1: the tombstone goes, too.
  * 3. A version in stripe 0 with nothing below is what every reader sees unless a newer one hides it,
- *    and every newer one has a sequence above 0: its own may become 0.
+ *    and every newer one has a sequence above 0: its own may become 0. Range tombstones that are
+ *    older than it are in the merge, too, and go (shadow.c), so that none takes it for older.
  */
 #include "lsm/sift.h"
 
@@ -52,6 +53,9 @@ static int judge(struct vv_sift *s, struct vv_entry *entry)
     }
     s->newer_stripe = stripe;
     if (hidden)
+        return VV_NOTFOUND;
+    if (o->shadow != NULL && stripe < o->snapshot_count &&
+        vv_shadow_hides(o->shadow, entry->key, entry->seq, stripe))
         return VV_NOTFOUND;
     if (stripe > 0 || !o->last || o->snapshot_count == 0)
         return VV_OK;

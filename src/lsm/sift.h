@@ -9,12 +9,14 @@
 
 #include "base/buf.h"
 #include "kv/iter.h"
+#include "lsm/shadow.h"
 
 struct vv_sift_options {
     /* Ascending; the last is the sequence visible when the job began. Borrowed. None: all stays. */
     const vv_seq *snapshots;
     size_t snapshot_count;
     bool last; /* nothing below the outputs can hold an older version of any key here */
+    struct vv_shadow *shadow; /* sealed with the above; borrowed; NULL: no range tombstones */
 };
 
 /* Zeroed memory is a sift that was never started. */

@@ -180,6 +180,7 @@ static void run_insert(struct vv_run *run, size_t at, struct vv_table_meta *tabl
     run->tables[at] = table;
     run->count++;
     run->bytes += table->facts.size_bytes;
+    run->ranges += table->facts.ranges;
 }
 
 static int fail_overlap(const struct vv_table_meta *a, const struct vv_table_meta *b, int level)
@@ -194,7 +195,8 @@ static int add_table(struct vv_version *v, const struct vv_table_add *add)
     if (add->level < 0 || add->level >= VV_LEVELS)
         return vv_fail(VV_CORRUPT, "table %llu is in level %d, which there is not",
                        (unsigned long long)table->number, add->level);
-    if (vv_order_cmp(v->order, vv_table_smallest(table), vv_table_largest(table)) > 0)
+    if (vv_order_cmp(v->order, vv_table_smallest(table), vv_table_largest(table)) > 0 ||
+        vv_table_ends_before(v->order, table, vv_table_smallest(table)))
         return vv_fail(VV_CORRUPT, "the smallest key of table %llu is above its largest",
                        (unsigned long long)table->number);
     struct vv_run *run = &v->levels[add->level];
@@ -203,11 +205,11 @@ static int add_table(struct vv_version *v, const struct vv_table_add *add)
         at = place_by_age(run, table);
     } else {
         at = place_by_key(v->order, run, table);
-        if (at > 0 && vv_order_cmp(v->order, vv_table_largest(run->tables[at - 1]),
-                                   vv_table_smallest(table)) >= 0)
+        if (at > 0 &&
+            !vv_table_ends_before(v->order, run->tables[at - 1], vv_table_smallest(table)))
             return fail_overlap(run->tables[at - 1], table, add->level);
-        if (at < run->count && vv_order_cmp(v->order, vv_table_largest(table),
-                                            vv_table_smallest(run->tables[at])) >= 0)
+        if (at < run->count &&
+            !vv_table_ends_before(v->order, table, vv_table_smallest(run->tables[at])))
             return fail_overlap(table, run->tables[at], add->level);
     }
     vv_table_meta_ref(table);
@@ -273,8 +275,7 @@ static size_t place_in_runs(const struct vv_order *order, const struct vv_run *r
                             const struct vv_table_meta *table)
 {
     for (size_t i = count; i-- > 0;) {
-        if (vv_run_overlap(order, &runs[i], vv_table_smallest(table), vv_table_largest(table))
-                .count > 0)
+        if (vv_run_overlap_table(order, &runs[i], table).count > 0)
             return i + 1;
     }
     return 0;
@@ -395,7 +396,7 @@ size_t vv_run_find(const struct vv_order *order, const struct vv_run *run, vv_sl
         fence_narrow(run, key, &low, &high);
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        if (vv_order_cmp(order, vv_table_largest(run->tables[middle]), key) < 0)
+        if (vv_table_ends_before(order, run->tables[middle], key))
             low = middle + 1;
         else
             high = middle;
@@ -419,6 +420,18 @@ struct vv_run_range vv_run_overlap(const struct vv_order *order, const struct vv
         }
     }
     return (struct vv_run_range){first, end - first};
+}
+
+struct vv_run_range vv_run_overlap_table(const struct vv_order *order, const struct vv_run *run,
+                                         const struct vv_table_meta *table)
+{
+    struct vv_run_range range =
+        vv_run_overlap(order, run, vv_table_smallest(table), vv_table_largest(table));
+    if (range.count > 0 &&
+        vv_table_ends_before(order, table,
+                             vv_table_smallest(run->tables[range.first + range.count - 1])))
+        range.count--;
+    return range;
 }
 
 struct vv_value_file *vv_version_value_file(const struct vv_version *v, uint64_t number)
@@ -554,8 +567,8 @@ out:
 static void check_run(const struct vv_order *order, const struct vv_run *run)
 {
     for (size_t i = 1; i < run->count; i++)
-        vv_assert(vv_order_cmp(order, vv_table_largest(run->tables[i - 1]),
-                               vv_table_smallest(run->tables[i])) < 0);
+        vv_assert(
+            vv_table_ends_before(order, run->tables[i - 1], vv_table_smallest(run->tables[i])));
 }
 
 /* Of each table of level 0, the tables of older runs that it overlaps are older throughout, and the
@@ -566,8 +579,7 @@ static void check_ages(const struct vv_version *v)
         for (size_t k = 0; k < v->l0[i].count; k++) {
             const struct vv_table_meta *table = v->l0[i].tables[k];
             for (size_t below = i + 1; below < v->l0_count; below++) {
-                struct vv_run_range range = vv_run_overlap(
-                    v->order, &v->l0[below], vv_table_smallest(table), vv_table_largest(table));
+                struct vv_run_range range = vv_run_overlap_table(v->order, &v->l0[below], table);
                 vv_assert(range.count > 0 || below > i + 1);
                 for (size_t n = 0; n < range.count; n++)
                     vv_assert(v->l0[below].tables[range.first + n]->facts.max_seq <
@@ -606,11 +618,14 @@ static void check_depths(const struct vv_version *v)
 static void check_sums(const struct vv_run *run)
 {
     uint64_t bytes = 0;
+    uint64_t ranges = 0;
     for (size_t i = 0; i < run->count; i++) {
         vv_assert(atomic_load(&run->tables[i]->refs) > 0);
         bytes += run->tables[i]->facts.size_bytes;
+        ranges += run->tables[i]->facts.ranges;
     }
     vv_assert(bytes == run->bytes);
+    vv_assert(ranges == run->ranges);
 }
 
 void vv_version_check(const struct vv_version *v)

@@ -58,6 +58,7 @@ struct vv_run {
     struct vv_table_meta **tables;
     size_t count;
     uint64_t bytes;
+    uint64_t ranges; /* range tombstones of all of them */
     /* Under bytewise order, else NULL: of each table's largest key the eight bytes behind the first
      * `fence_skip`, which all these keys have in common (vv_slice_head). Owned. */
     uint64_t *fence;
@@ -129,6 +130,15 @@ static inline vv_slice vv_table_largest(const struct vv_table_meta *t)
     return vv_slice_of(key->data != NULL ? (const void *)key->data : "", key->size);
 }
 
+/* Whether all of the table lies before the key. A table may end where the next one begins, if that is
+ * where a range tombstone of it ends. */
+static inline bool vv_table_ends_before(const struct vv_order *order, const struct vv_table_meta *t,
+                                        vv_slice key)
+{
+    int cmp = vv_order_cmp(order, vv_table_largest(t), key);
+    return cmp < 0 || (cmp == 0 && t->facts.open_end);
+}
+
 /* Whether table `a` of level 0 is older than `b`: by its newest entry, then by its number. */
 static inline bool vv_table_older(const struct vv_table_meta *a, const struct vv_table_meta *b)
 {
@@ -137,7 +147,7 @@ static inline bool vv_table_older(const struct vv_table_meta *a, const struct vv
     return a->number < b->number;
 }
 
-/* Index of the first table in the run whose largest key is >= `key`; run->count if there is none. */
+/* Index of the first table in the run that does not end before `key`; run->count if there is none. */
 size_t vv_run_find(const struct vv_order *order, const struct vv_run *run, vv_slice key);
 
 /* The tables of a run that overlap [from, to] (both inclusive; data NULL: open end): `count` tables
@@ -148,6 +158,9 @@ struct vv_run_range {
 };
 struct vv_run_range vv_run_overlap(const struct vv_order *order, const struct vv_run *run,
                                    vv_slice from, vv_slice to);
+/* The tables of a run that have a key in common with this one. */
+struct vv_run_range vv_run_overlap_table(const struct vv_order *order, const struct vv_run *run,
+                                         const struct vv_table_meta *table);
 
 /* The value file to which references into file `number` lead now, or NULL. */
 struct vv_value_file *vv_version_value_file(const struct vv_version *v, uint64_t number);

@@ -209,6 +209,7 @@ static bool value_fits_kind(enum vv_kind kind, size_t size)
     case VV_KIND_DELETE: return size == 0;
     case VV_KIND_PUT: return size <= VV_VALUE_SIZE_MAX;
     case VV_KIND_REF: return size == VV_REF_SIZE;
+    case VV_KIND_DELETE_RANGE: break; /* these have a block of their own */
     }
     return false;
 }

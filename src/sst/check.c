@@ -308,19 +308,58 @@ static int check_refs(struct check *c)
     return rc;
 }
 
+/* The block was read and verified when the table was opened; what is left is where it lies. */
+static int check_ranges(struct check *c)
+{
+    struct vv_block *block = NULL;
+    if (c->table->ranges_at.size == 0)
+        return VV_OK;
+    int rc = read_next(c, c->table->ranges_at, VV_ROLE_RANGES, VV_BLOCK_ALIGN, &block);
+    vv_block_unref(block);
+    return rc;
+}
+
+/* The bounds of the entries, and how the ranges widen them. */
+struct bounds {
+    vv_slice smallest, largest;
+    bool open_end;
+};
+
+static void widen(struct check *c, struct bounds *bounds)
+{
+    const struct vv_order *order = c->table->order;
+    size_t count;
+    const struct vv_range *list = vv_table_range_list(c->table, &count);
+    bool any = c->seen.entries > 0;
+    for (size_t i = 0; i < count; i++) {
+        if (!any || vv_order_cmp(order, list[i].from, bounds->smallest) < 0)
+            bounds->smallest = list[i].from;
+        if (!any || vv_order_cmp(order, list[i].to, bounds->largest) > 0) {
+            bounds->largest = list[i].to;
+            bounds->open_end = true;
+        }
+        any = true;
+        c->seen.min_seq = list[i].seq < c->seen.min_seq ? list[i].seq : c->seen.min_seq;
+        c->seen.max_seq = list[i].seq > c->seen.max_seq ? list[i].seq : c->seen.max_seq;
+    }
+}
+
 static int check_facts(struct check *c)
 {
     const struct vv_table_facts *said = &c->table->facts;
     const struct vv_table_facts *seen = &c->seen;
     uint64_t offset = c->table->properties_at.offset;
+    struct bounds bounds = {vv_buf_slice(&seen->smallest), vv_buf_slice(&c->last_key), false};
+    widen(c, &bounds);
     if (said->entries != seen->entries || said->tombstones != seen->tombstones)
         return wrong(c, offset, "the properties count other entries");
     if (said->min_seq != seen->min_seq || said->max_seq != seen->max_seq)
         return wrong(c, offset, "the properties name other sequences");
     if (said->raw_bytes != seen->raw_bytes + c->value_bytes)
         return wrong(c, offset, "the properties count other bytes");
-    if (!vv_slice_equal(vv_buf_slice(&said->smallest), vv_buf_slice(&seen->smallest)) ||
-        !vv_slice_equal(vv_buf_slice(&said->largest), vv_buf_slice(&c->last_key)))
+    if (!vv_slice_equal(vv_buf_slice(&said->smallest), bounds.smallest) ||
+        !vv_slice_equal(vv_buf_slice(&said->largest), bounds.largest) ||
+        said->open_end != bounds.open_end)
         return wrong(c, offset, "the properties name other keys");
     return VV_OK;
 }
@@ -333,11 +372,14 @@ static int check_end(struct check *c)
     int rc = check_refs(c);
     if (rc < 0)
         return rc;
+    if ((rc = check_ranges(c)) < 0)
+        return rc;
     if ((rc = read_next(c, t->properties_at, VV_ROLE_PROPERTIES, VV_BLOCK_ALIGN, &block)) < 0)
         return rc;
     vv_block_unref(block);
     block = NULL;
-    if ((rc = read_next(c, t->top_at, VV_ROLE_TOP, VV_BLOCK_ALIGN, &block)) < 0)
+    if (t->top_at.size > 0 &&
+        (rc = read_next(c, t->top_at, VV_ROLE_TOP, VV_BLOCK_ALIGN, &block)) < 0)
         return rc;
     vv_block_unref(block);
     if ((rc = check_gap(c, t->blocks_end, VV_BLOCK_ALIGN)) < 0)
@@ -349,7 +391,7 @@ int vv_table_check(struct vv_table *t)
 {
     struct check c = {.table = t, .seen = {.min_seq = VV_SEQ_MAX}};
     struct vv_buf separator = VV_BUF_INIT;
-    int rc = vv_block_verify_order(&t->top, t->order);
+    int rc = t->top_block != NULL ? vv_block_verify_order(&t->top, t->order) : VV_OK;
     if (rc < 0)
         rc = vv_table_blame(t, rc);
     for (uint32_t i = 0; i < t->partition_count && rc == VV_OK; i++)

@@ -2,7 +2,9 @@
  * The format of a table file, version 1. All numbers are little-endian.
  *
  * file        data blocks, after every run of them the index partition and the filter partition
- *             that cover it, then the reference block, the properties, the top index, the footer.
+ *             that cover it, then the reference block, the range block, the properties, the top
+ *             index, the footer. A table may have no entries and range tombstones alone; then it has
+ *             no data blocks, no partitions and no top index.
  *             Each block begins at a multiple of 8 bytes (filters: of 64), with zeros between.
  *
  * stored block
@@ -67,6 +69,12 @@
  *       file, count, bytes   varints
  *       offsets     varints  the first offset, in units of 8 bytes, then differences, ascending
  *
+ * range block: range tombstones, until the end. Newest first in this sense: ranges ascend and do not
+ * overlap; where one begins before the end of the one in front of it, a new layer begins, and the
+ * sequences of a layer are above those of the layers behind it wherever both cover a key.
+ *       from, to    sized    the keys from `from` up to and excluding `to` are deleted
+ *       sequence    varint   as of this sequence, which is not 0
+ *
  * properties: fields of (tag varint, size varint, bytes), ascending by tag; a reader skips tags that
  * it does not know. See enum vv_property.
  *
@@ -77,10 +85,11 @@
  *   16  number      u64      of the file
  *   24  uuid        16       of the store
  *   40  size        u64      of the whole file
- *   48  top         offset u64, size u32
+ *   48  top         offset u64, size u32       size 0: no entries
  *   60  properties  offset u64, size u32
  *   72  references  offset u64, size u32       size 0: none
- *   84  reserved    40       written as zero, ignored by readers
+ *   84  ranges      offset u64, size u32       size 0: none
+ *   96  reserved    28       written as zero, ignored by readers
  *  124  check       u32      of all before it, seeded with the file's size
  *
  * It may grow by properties and the footer's reserved bytes, which older builds do not look at, and
@@ -150,7 +159,8 @@ enum {
     VV_FOOTER_TOP = 48,
     VV_FOOTER_PROPERTIES = 60,
     VV_FOOTER_REFERENCES = 72,
-    VV_FOOTER_RESERVED = 84,
+    VV_FOOTER_RANGES = 84,
+    VV_FOOTER_RESERVED = 96,
     VV_FOOTER_CHECK = 124,
 
     VV_BLOCK_ALIGN = 8,
@@ -190,6 +200,8 @@ enum vv_role {
     VV_ROLE_REFERENCES = 4,
     VV_ROLE_PROPERTIES = 5,
     VV_ROLE_TOP = 6,
+    VV_ROLE_RANGES = 7,
+    VV_ROLE_LAST = VV_ROLE_RANGES,
 };
 
 enum vv_property {
@@ -199,11 +211,13 @@ enum vv_property {
     VV_PROPERTY_RAW_BYTES = 4,
     VV_PROPERTY_MIN_SEQ = 5,
     VV_PROPERTY_MAX_SEQ = 6,
-    VV_PROPERTY_SMALLEST = 7,  /* the first key */
-    VV_PROPERTY_LARGEST = 8,   /* the last key */
+    VV_PROPERTY_SMALLEST = 7,  /* the first key, or where the first range begins */
+    VV_PROPERTY_LARGEST = 8,   /* the last key, or where the last range ends */
     VV_PROPERTY_BLOCKS = 9,    /* number of data blocks */
     VV_PROPERTY_CREATOR = 10,  /* what wrote the table, as text; readers do not need it */
     VV_PROPERTY_REPLACES = 11, /* numbers of tables, varints, ascending; for repair */
+    VV_PROPERTY_RANGES = 12,   /* how many ranges the range block has; absent: none */
+    VV_PROPERTY_OPEN_END = 13, /* 1: the largest key is the end of a range, and not in the table */
 };
 
 /* The fingerprint of a key within its block. */

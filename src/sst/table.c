@@ -7,6 +7,8 @@
 
 uint32_t vv_table_partition_of(const struct vv_table *t, vv_slice key, uint64_t bound)
 {
+    if (t->partition_count == 0)
+        return 0;
     if (t->top_heads == NULL)
         return vv_block_search(&t->top, t->order, key, bound);
     uint64_t head = vv_slice_head(key);

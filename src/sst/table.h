@@ -9,6 +9,7 @@
 #include "kv/entry.h"
 #include "kv/iter.h"
 #include "kv/order.h"
+#include "kv/ranges.h"
 #include "sst/cache.h"
 
 enum { VV_TABLE_UUID_SIZE = 16 };
@@ -40,9 +41,13 @@ struct vv_table_facts {
     uint64_t entries;
     uint64_t tombstones;
     uint64_t raw_bytes; /* keys and values, with values in the value log counted at full size */
-    vv_seq min_seq, max_seq;
-    struct vv_buf smallest, largest; /* user keys */
-    struct vv_table_ref_sum *refs;   /* ascending by file */
+    vv_seq min_seq, max_seq; /* of entries and range tombstones */
+    /* User keys: entries and range tombstones lie within. With `open_end` the largest is where a
+     * range tombstone ends, and the table says nothing about that key itself. */
+    struct vv_buf smallest, largest;
+    bool open_end;
+    uint64_t ranges;               /* how many range tombstones it has, as its layers count them */
+    struct vv_table_ref_sum *refs; /* ascending by file */
     size_t ref_count;
 };
 
@@ -73,6 +78,10 @@ VV_MUST int vv_table_writer_open(struct vv_env *env, const char *path,
 VV_MUST int vv_table_writer_add(struct vv_table_writer *w, const struct vv_entry *entry,
                                 uint64_t value_bytes);
 
+/* A range tombstone of the table, in the order of the format (vv_ranges_load): layer by layer. May
+ * come before, between and after entries. */
+VV_MUST int vv_table_writer_add_range(struct vv_table_writer *w, const struct vv_range *range);
+
 /* About how large the file would be if it were finished now. */
 uint64_t vv_table_writer_size(const struct vv_table_writer *w);
 
@@ -81,7 +90,7 @@ uint64_t vv_table_writer_size(const struct vv_table_writer *w);
 void vv_table_writer_replaces(struct vv_table_writer *w, const uint64_t *numbers, size_t count);
 
 /* Writes what is left and the footer, and syncs the file (not the directory). At least one entry
- * must have been added. The writer is gone afterwards, also on failure; `facts` is then the
+ * or range tombstone must have been added. The writer is gone afterwards, also on failure; `facts` is then the
  * caller's. */
 VV_MUST int vv_table_writer_finish(struct vv_table_writer *w, struct vv_table_facts *facts);
 
@@ -111,6 +120,11 @@ void vv_table_unref(struct vv_table *t); /* the last one closes the file; NULL i
 
 uint64_t vv_table_number(const struct vv_table *t);
 bool vv_table_mapped(const struct vv_table *t);
+
+/* The table's range tombstones, which live as long as it: as a set, NULL when there are none, and as
+ * they stand in the file. */
+const struct vv_ranges *vv_table_ranges(const struct vv_table *t);
+const struct vv_range *vv_table_range_list(const struct vv_table *t, size_t *count);
 
 /* What the table's own properties and index say; for repair. */
 VV_MUST int vv_table_read_facts(struct vv_table *t, struct vv_table_facts *out);

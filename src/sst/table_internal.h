@@ -58,8 +58,8 @@ struct vv_table {
     uint64_t salt;
     uint64_t size_bytes;
     uint64_t blocks_end; /* no block reaches beyond */
-    struct vv_handle top_at, properties_at, references_at;
-    struct vv_block *top_block;
+    struct vv_handle top_at, properties_at, references_at, ranges_at;
+    struct vv_block *top_block; /* NULL without entries */
     struct vv_block_view top;
     uint64_t *top_heads; /* of the separators, in bytewise order; else NULL */
     struct vv_partition *partitions;
@@ -67,6 +67,10 @@ struct vv_table {
     uint32_t block_count;
     size_t charged_bytes;
     struct vv_table_facts facts; /* without refs */
+    struct vv_arena range_arena;
+    struct vv_block *range_block; /* the keys of the ranges; NULL when there are none */
+    struct vv_range *range_list;
+    const struct vv_ranges *ranges;
 
     struct vv_decoder decoder;
     _Atomic(uint64_t) *verified; /* a bit for each data block of a mapped table */

@@ -242,8 +242,12 @@ static int show_first_of(struct table_iter *it, uint32_t partition)
     return go_nowhere(it, VV_OK);
 }
 
-static int show_last_of(struct table_iter *it, uint32_t partition)
+/* The last entry of the first `count` partitions. */
+static int show_last_of(struct table_iter *it, uint32_t count)
 {
+    if (count == 0)
+        return go_nowhere(it, VV_OK);
+    uint32_t partition = count - 1;
     int rc = enter_partition(it, partition);
     if (rc == VV_OK)
         rc = enter_block(it, it->index->count - 1);
@@ -258,7 +262,7 @@ static int iter_first(struct vv_iter *base)
 static int iter_last(struct vv_iter *base)
 {
     struct table_iter *it = self(base);
-    return show_last_of(it, it->table->partition_count - 1);
+    return show_last_of(it, it->table->partition_count);
 }
 
 static int next_block(struct table_iter *it)
@@ -269,11 +273,8 @@ static int next_block(struct table_iter *it)
 
 static int prev_block(struct table_iter *it)
 {
-    if (it->index_slot == 0) {
-        if (it->partition == 0)
-            return go_nowhere(it, VV_OK);
-        return show_last_of(it, it->partition - 1);
-    }
+    if (it->index_slot == 0)
+        return show_last_of(it, it->partition);
     int rc = enter_block(it, it->index_slot - 1);
     return rc == VV_OK ? show(it, it->data.view.count - 1) : go_nowhere(it, rc);
 }
@@ -332,7 +333,7 @@ static int iter_seek_for_prev(struct vv_iter *base, vv_slice key)
     if (rc < 0)
         return go_nowhere(it, rc);
     if (rc == VV_END)
-        return show_last_of(it, it->table->partition_count - 1);
+        return show_last_of(it, it->table->partition_count);
     uint32_t slot = vv_block_search(&it->data.view, it->table->order, key, VV_BOUND_PAST);
     return slot > 0 ? show(it, slot - 1) : prev_block(it);
 }

@@ -56,7 +56,7 @@ int vv_stored_open(const struct vv_table *t, const uint8_t *bytes, struct vv_han
     if (vv_get_u32(trailer + VV_TRAILER_CHECK) !=
         vv_checksum(covered, vv_stored_seed(t->salt, at.offset)))
         return vv_table_damaged(t, at, "fails its checksum");
-    if (trailer[VV_TRAILER_ROLE] == 0 || trailer[VV_TRAILER_ROLE] > VV_ROLE_TOP)
+    if (trailer[VV_TRAILER_ROLE] == 0 || trailer[VV_TRAILER_ROLE] > VV_ROLE_LAST)
         return newer(t, at, "role", trailer[VV_TRAILER_ROLE]);
     if (vv_get_u16(trailer + VV_TRAILER_ZERO) != 0)
         return newer(t, at, "reserved bytes", vv_get_u16(trailer + VV_TRAILER_ZERO));
@@ -89,6 +89,7 @@ int vv_table_verify_content(const struct vv_table *t, vv_slice content, enum vv_
     case VV_ROLE_TOP: rc = vv_block_verify(content, role, t->order); break;
     case VV_ROLE_FILTER: rc = vv_filter_decode(content, &filter); break;
     case VV_ROLE_REFERENCES:
+    case VV_ROLE_RANGES:
     case VV_ROLE_PROPERTIES: break;
     }
     if (rc < 0)
@@ -184,6 +185,7 @@ static int take_footer(struct vv_table *t, const uint8_t *footer, const uint8_t 
     t->top_at = get_handle(footer + VV_FOOTER_TOP);
     t->properties_at = get_handle(footer + VV_FOOTER_PROPERTIES);
     t->references_at = get_handle(footer + VV_FOOTER_REFERENCES);
+    t->ranges_at = get_handle(footer + VV_FOOTER_RANGES);
     return VV_OK;
 }
 
@@ -241,12 +243,25 @@ static int take_property(struct vv_table *t, uint64_t tag, vv_slice bytes, bool 
     case VV_PROPERTY_LARGEST: return vv_buf_assign(&f->largest, bytes);
     case VV_PROPERTY_BLOCKS: {
         uint64_t blocks = number_of(bytes, bad);
-        *bad = *bad || blocks == 0 || blocks > t->size_bytes / VV_TRAILER_SIZE;
+        *bad = *bad || blocks > t->size_bytes / VV_TRAILER_SIZE;
         t->block_count = *bad ? 0 : (uint32_t)blocks;
         return VV_OK;
     }
+    case VV_PROPERTY_RANGES: f->ranges = number_of(bytes, bad); return VV_OK;
+    case VV_PROPERTY_OPEN_END: f->open_end = number_of(bytes, bad) != 0; return VV_OK;
     default: return VV_OK;
     }
+}
+
+/* Entries come with blocks, ranges with a range block, and there is one or the other. */
+static bool contradictory(const struct vv_table *t)
+{
+    const struct vv_table_facts *f = &t->facts;
+    return f->min_seq > f->max_seq || f->max_seq > VV_SEQ_MAX ||
+           (f->entries == 0) != (t->block_count == 0) ||
+           (t->top_at.size == 0) != (t->block_count == 0) ||
+           (f->ranges == 0) != (t->ranges_at.size == 0) || (f->entries == 0 && f->ranges == 0) ||
+           (f->open_end && f->ranges == 0);
 }
 
 static int load_properties(struct vv_table *t)
@@ -269,8 +284,7 @@ static int load_properties(struct vv_table *t)
             rc = take_property(t, tag, bytes, &bad);
     }
     uint32_t all = (2u << VV_PROPERTY_BLOCKS) - 2;
-    bad = bad || r.bad || (seen & all) != all || t->facts.min_seq > t->facts.max_seq ||
-          t->facts.max_seq > VV_SEQ_MAX;
+    bad = bad || r.bad || (seen & all) != all || contradictory(t);
     if (rc == VV_OK && bad)
         rc = vv_table_damaged(t, t->properties_at, "has malformed properties");
     vv_block_unref(block);
@@ -361,6 +375,8 @@ static int load_heads(struct vv_table *t)
 
 static int load_top(struct vv_table *t)
 {
+    if (t->top_at.size == 0)
+        return VV_OK;
     int rc = vv_table_read_block(t, t->top_at, VV_ROLE_TOP, &t->top_block);
     if (rc != VV_OK)
         return rc;
@@ -378,6 +394,37 @@ static int load_top(struct vv_table *t)
     if (blocks != t->block_count)
         return vv_table_damaged(t, t->top_at, "counts fewer blocks than there are");
     return load_heads(t);
+}
+
+/* The ranges of the range block, whose keys stay where they are. */
+static int read_ranges(struct vv_table *t)
+{
+    struct vv_reader r = vv_reader_of((vv_slice){t->range_block->data, t->range_block->size_bytes});
+    uint64_t count = t->facts.ranges;
+    /* A range takes at least three bytes. */
+    if (count > vv_reader_left(&r) / 3)
+        return vv_table_damaged(t, t->ranges_at, "has fewer ranges than the properties say");
+    t->range_list = vv_arena_alloc(&t->range_arena, (size_t)count * sizeof t->range_list[0], 8);
+    if (t->range_list == NULL)
+        return VV_NOMEM;
+    for (uint64_t i = 0; i < count; i++) {
+        t->range_list[i].from = vv_read_sized(&r);
+        t->range_list[i].to = vv_read_sized(&r);
+        t->range_list[i].seq = vv_read_varint(&r);
+    }
+    if (r.bad || vv_reader_left(&r) > 0)
+        return vv_table_damaged(t, t->ranges_at, "does not read");
+    int rc = vv_ranges_load(&t->range_arena, t->order, t->range_list, (size_t)count, &t->ranges);
+    return rc < 0 ? vv_table_blame(t, rc) : VV_OK;
+}
+
+static int load_ranges(struct vv_table *t)
+{
+    vv_arena_init(&t->range_arena, t->account, VV_OWNER_TABLE);
+    if (t->ranges_at.size == 0)
+        return VV_OK;
+    int rc = vv_table_read_block(t, t->ranges_at, VV_ROLE_RANGES, &t->range_block);
+    return rc < 0 ? rc : read_ranges(t);
 }
 
 static int map_file(struct vv_table *t)
@@ -401,7 +448,10 @@ static void charge(struct vv_table *t)
     t->charged_bytes = sizeof *t + t->partition_count * (sizeof t->partitions[0] + 8) +
                        t->facts.smallest.cap + t->facts.largest.cap + t->block_count / 8;
     vv_account_charge(t->account, VV_OWNER_TABLE, t->charged_bytes);
-    vv_block_charge_to(t->top_block, VV_OWNER_TABLE);
+    if (t->top_block != NULL)
+        vv_block_charge_to(t->top_block, VV_OWNER_TABLE);
+    if (t->range_block != NULL)
+        vv_block_charge_to(t->range_block, VV_OWNER_TABLE);
 }
 
 static void table_free(struct vv_table *t)
@@ -412,6 +462,8 @@ static void table_free(struct vv_table *t)
     }
     vv_file_close(t->file);
     vv_block_unref(t->top_block);
+    vv_block_unref(t->range_block);
+    vv_arena_deinit(&t->range_arena);
     vv_decoder_deinit(&t->decoder);
     vv_table_facts_deinit(&t->facts);
     vv_free(t->top_heads);
@@ -443,6 +495,8 @@ int vv_table_open(struct vv_env *env, const char *path, const struct vv_table_op
         goto out;
     if ((rc = load_top(t)) < 0)
         goto out;
+    if ((rc = load_ranges(t)) < 0)
+        goto out;
     if (options->map && (rc = map_file(t)) < 0)
         goto out;
     charge(t);
@@ -469,6 +523,17 @@ void vv_table_unref(struct vv_table *t)
     vv_assert(before > 0);
     if (before == 1)
         table_free(t);
+}
+
+const struct vv_ranges *vv_table_ranges(const struct vv_table *t)
+{
+    return t->ranges;
+}
+
+const struct vv_range *vv_table_range_list(const struct vv_table *t, size_t *count)
+{
+    *count = (size_t)t->facts.ranges;
+    return t->range_list;
 }
 
 uint64_t vv_table_number(const struct vv_table *t)

@@ -86,7 +86,9 @@ struct vv_table_writer {
 
     struct vv_buf smallest, last_key;
     vv_seq last_seq;
-    struct vv_buf refs; /* struct ref_note */
+    struct vv_buf refs;                 /* struct ref_note */
+    struct vv_buf ranges;               /* the range block */
+    struct vv_buf range_from, range_to; /* the least and the greatest bound of all ranges */
     struct vv_table_facts facts;
     uint64_t blocks;
     const uint64_t *replaces;
@@ -169,6 +171,9 @@ void vv_table_writer_abort(struct vv_table_writer *w)
     vv_buf_deinit(&w->smallest);
     vv_buf_deinit(&w->last_key);
     vv_buf_deinit(&w->refs);
+    vv_buf_deinit(&w->ranges);
+    vv_buf_deinit(&w->range_from);
+    vv_buf_deinit(&w->range_to);
     vv_table_facts_deinit(&w->facts);
     if (w->charged_bytes > 0)
         vv_account_release(w->account, VV_OWNER_WORK, w->charged_bytes);
@@ -179,9 +184,9 @@ void vv_table_writer_abort(struct vv_table_writer *w)
 static void recharge(struct vv_table_writer *w)
 {
     size_t now = w->out.cap + w->raw.cap + w->scratch.cap + w->hashes.cap + w->refs.cap +
-                 w->data.keys.cap + w->data.values.cap + w->data.slots.cap + w->index.keys.cap +
-                 w->index.values.cap + w->index.slots.cap + w->top.keys.cap + w->top.values.cap +
-                 w->top.slots.cap;
+                 w->ranges.cap + w->data.keys.cap + w->data.values.cap + w->data.slots.cap +
+                 w->index.keys.cap + w->index.values.cap + w->index.slots.cap + w->top.keys.cap +
+                 w->top.values.cap + w->top.slots.cap;
     if (now > w->charged_bytes)
         vv_account_charge(w->account, VV_OWNER_WORK, now - w->charged_bytes);
     else
@@ -494,6 +499,31 @@ int vv_table_writer_add(struct vv_table_writer *w, const struct vv_entry *entry,
     return VV_OK;
 }
 
+int vv_table_writer_add_range(struct vv_table_writer *w, const struct vv_range *range)
+{
+    struct vv_table_facts *f = &w->facts;
+    int rc;
+    vv_assert(range->seq > 0 && range->seq <= VV_SEQ_MAX);
+    vv_assert(vv_order_cmp(w->order, range->from, range->to) < 0);
+    bool first = f->ranges == 0;
+    if ((first || vv_order_cmp(w->order, range->from, vv_buf_slice(&w->range_from)) < 0) &&
+        (rc = vv_buf_assign(&w->range_from, range->from)) < 0)
+        return rc;
+    if ((first || vv_order_cmp(w->order, range->to, vv_buf_slice(&w->range_to)) > 0) &&
+        (rc = vv_buf_assign(&w->range_to, range->to)) < 0)
+        return rc;
+    if ((rc = vv_buf_append_varint(&w->ranges, range->from.size)) < 0 ||
+        (rc = vv_buf_append_slice(&w->ranges, range->from)) < 0 ||
+        (rc = vv_buf_append_varint(&w->ranges, range->to.size)) < 0 ||
+        (rc = vv_buf_append_slice(&w->ranges, range->to)) < 0 ||
+        (rc = vv_buf_append_varint(&w->ranges, range->seq)) < 0)
+        return rc;
+    f->ranges++;
+    f->min_seq = range->seq < f->min_seq ? range->seq : f->min_seq;
+    f->max_seq = range->seq > f->max_seq ? range->seq : f->max_seq;
+    return VV_OK;
+}
+
 /* Asked for each entry, so without the logarithms that planning the filter takes. */
 static uint64_t filter_estimate(enum vv_filter_kind kind, uint64_t count)
 {
@@ -511,7 +541,7 @@ uint64_t vv_table_writer_size(const struct vv_table_writer *w)
     uint64_t count = w->hashes.size / sizeof(uint64_t);
     return here(w) + vv_block_writer_size(&w->data) + vv_block_writer_size(&w->index) +
            vv_block_writer_size(&w->top) + filter_estimate(w->filter, count) +
-           w->refs.size / sizeof(struct ref_note) * 3 + VV_FOOTER_SIZE;
+           w->refs.size / sizeof(struct ref_note) * 3 + w->ranges.size + VV_FOOTER_SIZE;
 }
 
 /* ------------------------------------------------------------------------------------ finishing */
@@ -630,6 +660,9 @@ static int put_properties(struct vv_table_writer *w, struct handle *at)
         return rc;
     if ((rc = put_replaces(w)) < 0)
         return rc;
+    if (f->ranges > 0 && ((rc = put_number(out, VV_PROPERTY_RANGES, f->ranges)) < 0 ||
+                          (rc = put_number(out, VV_PROPERTY_OPEN_END, f->open_end ? 1 : 0)) < 0))
+        return rc;
     return put_plain(w, vv_buf_slice(out), VV_ROLE_PROPERTIES, VV_BLOCK_ALIGN, at);
 }
 
@@ -639,8 +672,12 @@ static void put_handle(uint8_t *at, struct handle h)
     vv_put_u32(at + 8, h.size);
 }
 
-static int put_footer(struct vv_table_writer *w, struct handle top, struct handle properties,
-                      struct handle refs)
+/* The blocks that the footer leads to. */
+struct tail {
+    struct handle top, properties, refs, ranges;
+};
+
+static int put_footer(struct vv_table_writer *w, const struct tail *tail)
 {
     int rc = pad(w, VV_BLOCK_ALIGN);
     if (rc < 0)
@@ -653,34 +690,65 @@ static int put_footer(struct vv_table_writer *w, struct handle top, struct handl
     vv_put_u64(footer + VV_FOOTER_NUMBER, w->number);
     memcpy(footer + VV_FOOTER_UUID, w->uuid, sizeof w->uuid);
     vv_put_u64(footer + VV_FOOTER_FILE_SIZE, size);
-    put_handle(footer + VV_FOOTER_TOP, top);
-    put_handle(footer + VV_FOOTER_PROPERTIES, properties);
-    put_handle(footer + VV_FOOTER_REFERENCES, refs);
+    put_handle(footer + VV_FOOTER_TOP, tail->top);
+    put_handle(footer + VV_FOOTER_PROPERTIES, tail->properties);
+    put_handle(footer + VV_FOOTER_REFERENCES, tail->refs);
+    put_handle(footer + VV_FOOTER_RANGES, tail->ranges);
     vv_put_u32(footer + VV_FOOTER_CHECK, vv_checksum(vv_slice_of(footer, VV_FOOTER_CHECK), size));
     w->facts.size_bytes = size;
     return vv_buf_append(&w->out, footer, sizeof footer);
 }
 
-/* What comes behind the last entry. */
-static int put_end(struct vv_table_writer *w)
+/* Ends the last block and the last partition. */
+static int put_last_entries(struct vv_table_writer *w)
 {
-    struct handle top = {0};
-    struct handle properties = {0};
-    struct handle refs = {0};
     int rc;
+    if (w->facts.entries == 0)
+        return VV_OK;
+    vv_assert(w->data.count > 0);
     if ((rc = finish_block(w)) < 0)
         return rc;
     if ((rc = add_index_entry(w, vv_buf_slice(&w->last_key), 0)) < 0)
         return rc;
-    if ((rc = cut_partition(w, vv_buf_slice(&w->last_key))) < 0)
+    return cut_partition(w, vv_buf_slice(&w->last_key));
+}
+
+/* From here on `smallest` and `last_key` are the bounds of entries and ranges together. */
+static int settle_bounds(struct vv_table_writer *w)
+{
+    const struct vv_table_facts *f = &w->facts;
+    vv_slice from = vv_buf_slice(&w->range_from);
+    vv_slice to = vv_buf_slice(&w->range_to);
+    int rc;
+    if (f->ranges == 0)
+        return VV_OK;
+    if ((f->entries == 0 || vv_order_cmp(w->order, from, vv_buf_slice(&w->smallest)) < 0) &&
+        (rc = vv_buf_assign(&w->smallest, from)) < 0)
         return rc;
-    if ((rc = put_refs(w, &refs)) < 0)
+    w->facts.open_end =
+        f->entries == 0 || vv_order_cmp(w->order, to, vv_buf_slice(&w->last_key)) > 0;
+    return w->facts.open_end ? vv_buf_assign(&w->last_key, to) : VV_OK;
+}
+
+/* What comes behind the last entry. */
+static int put_end(struct vv_table_writer *w)
+{
+    struct tail tail = {0};
+    int rc;
+    if ((rc = put_last_entries(w)) < 0)
         return rc;
-    if ((rc = put_properties(w, &properties)) < 0)
+    if ((rc = settle_bounds(w)) < 0)
         return rc;
-    if ((rc = put_slotted(w, &w->top, VV_ROLE_TOP, &top)) < 0)
+    if ((rc = put_refs(w, &tail.refs)) < 0)
         return rc;
-    return put_footer(w, top, properties, refs);
+    if (w->facts.ranges > 0 && (rc = put_plain(w, vv_buf_slice(&w->ranges), VV_ROLE_RANGES,
+                                               VV_BLOCK_ALIGN, &tail.ranges)) < 0)
+        return rc;
+    if ((rc = put_properties(w, &tail.properties)) < 0)
+        return rc;
+    if (w->top.count > 0 && (rc = put_slotted(w, &w->top, VV_ROLE_TOP, &tail.top)) < 0)
+        return rc;
+    return put_footer(w, &tail);
 }
 
 void vv_table_writer_replaces(struct vv_table_writer *w, const uint64_t *numbers, size_t count)
@@ -691,8 +759,7 @@ void vv_table_writer_replaces(struct vv_table_writer *w, const uint64_t *numbers
 
 int vv_table_writer_finish(struct vv_table_writer *w, struct vv_table_facts *facts)
 {
-    vv_assert(w->facts.entries > 0);
-    vv_assert(w->data.count > 0);
+    vv_assert(w->facts.entries > 0 || w->facts.ranges > 0);
     int rc = put_end(w);
     if (rc < 0)
         goto out;

@@ -4,7 +4,7 @@ MASK64 = 0xffffffffffffffff
 SEQ_MAX = (1 << 56) - 1
 KEY_SIZE_MAX = 65540
 VALUE_SIZE_MAX = 1 << 30
-DELETE, PUT, REF = 0, 1, 2
+DELETE, PUT, REF, DELETE_RANGE = 0, 1, 2, 3
 
 
 class Corrupt(Exception):

@@ -2,7 +2,7 @@
 import collections
 import struct
 
-from coding import (DELETE, KEY_SIZE_MAX, PUT, REF, VALUE_SIZE_MAX, Corrupt, Reader, Unsupported,
+from coding import (DELETE, DELETE_RANGE, KEY_SIZE_MAX, PUT, REF, VALUE_SIZE_MAX, Corrupt, Reader, Unsupported,
                     need, u32)
 from xxh3 import checksum, xxh3_64
 
@@ -169,7 +169,7 @@ def read_batch(record, name):
     reader = Reader(record.body, f"{name}: the batch at {record.offset}")
     for i in range(record.aux):
         kind = reader.u8()
-        if kind not in (DELETE, PUT, REF):
+        if kind not in (DELETE, PUT, REF, DELETE_RANGE):
             raise Unsupported(f"{reader.what} has an operation of kind {kind}")
         key, value = reader.sized(), b""
         if kind != DELETE:
@@ -177,6 +177,8 @@ def read_batch(record, name):
         need(len(key) <= KEY_SIZE_MAX and len(value) <= VALUE_SIZE_MAX, reader.what,
              "has a key or value over the limit")
         need(kind != REF or len(value) == 16, reader.what, "has a reference of another size")
+        need(kind != DELETE_RANGE or len(value) <= KEY_SIZE_MAX, reader.what,
+             "has a range that ends in no key")
         yield record.seq + i, kind, key, value
     need(reader.left() == 0, reader.what, "has more operations than it says")
 

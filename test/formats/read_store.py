@@ -10,7 +10,7 @@ import pathlib
 import re
 import sys
 
-from coding import DELETE, REF, Corrupt, Reader, Unsupported, need, u32, u64
+from coding import DELETE, DELETE_RANGE, REF, Corrupt, Reader, Unsupported, need, u32, u64
 from read_log import (BATCH, EDIT, HAS_REFS, KV, MANIFEST, PREV_SYNCED, SEAL, VALUES, WAL, Log,
                       read_batch, read_ref)
 from read_table import Table
@@ -42,6 +42,10 @@ def read_table_add(reader):
     table["smallest"], table["largest"] = reader.sized(), reader.sized()
     table["refs"] = [(reader.varint(), reader.varint(), reader.varint())
                      for _ in range(reader.varint())]
+    table["ranges"], table["open_end"] = 0, 0
+    if reader.left() > 0:
+        table["ranges"], table["open_end"] = reader.varint(), reader.varint()
+        need(table["ranges"] > 0 and table["open_end"] <= 1, reader.what, "has impossible ranges")
     need(table["level"] <= 6 and table["number"] > 0, reader.what, "has an impossible table")
     return table
 
@@ -203,7 +207,8 @@ class ValueFile:
 # ---- recovery
 
 class Store:
-    """A closed store. `entries` are all versions that count: (key, sequence, kind, value)."""
+    """A closed store. `entries` are all versions that count: (key, sequence, kind, value), `ranges`
+    all range tombstones: (from, to, sequence)."""
 
     def __init__(self, path):
         self.directory = pathlib.Path(path)
@@ -227,7 +232,11 @@ class Store:
         for entry in self.entries:
             if entry[2] == REF:
                 need(self.value_of(entry) is not None, path, "has lost the value of", entry[0])
+        self.ranges = [range_ for table in self.tables for range_ in table.ranges]
         self.entries += self.replay()
+        self.ranges += [(key, value, seq) for key, seq, kind, value in self.entries
+                        if kind == DELETE_RANGE]
+        self.entries = [entry for entry in self.entries if entry[2] != DELETE_RANGE]
 
     def read_table(self, meta):
         path = self.directory / file_name("sst", meta["number"])
@@ -236,9 +245,9 @@ class Store:
         need(len(data) == meta["size"], path, "has another size than the MANIFEST says")
         table = Table(data, path.name, meta["number"], self.uuid, self.order)
         p = table.properties
-        need((p[2], p[3], p[4], p[5], p[6], p[7], p[8]) ==
+        need((p[2], p[3], p[4], p[5], p[6], p[7], p[8], p.get(12, 0), p.get(13, 0)) ==
              tuple(meta[name] for name in ("entries", "tombstones", "raw_bytes", "min_seq",
-                                           "max_seq", "smallest", "largest")),
+                                           "max_seq", "smallest", "largest", "ranges", "open_end")),
              path, "is not as the MANIFEST says")
         need([(file, table.reference_bytes[file], len(offsets))
               for file, offsets in table.references.items()] == meta["refs"], path,
@@ -313,8 +322,14 @@ class Store:
             held = newest.get(entry[0])
             if held is None or held[1] < entry[1]:
                 newest[entry[0]] = entry
+<<<<<<< HEAD
         return [(key[1:], self.value_of(entry)) for key, entry in sorted(newest.items())
                 if entry[2] != DELETE and key[0] == 0]
+=======
+        return [(key, self.value_of(entry)) for key, entry in sorted(newest.items())
+                if entry[2] != DELETE and not any(
+                    start <= key < end and seq > entry[1] for start, end, seq in self.ranges)]
+>>>>>>> 57042fd (wip)
 
 
 def escape(data):

@@ -10,7 +10,7 @@ from read_log import read_ref
 from xxh3 import checksum, xxh3_64
 
 FOOTER_SIZE, TRAILER_SIZE = 128, 12
-DATA, INDEX, FILTER, REFERENCES, PROPERTIES, TOP = 1, 2, 3, 4, 5, 6
+DATA, INDEX, FILTER, REFERENCES, PROPERTIES, TOP, RANGES = 1, 2, 3, 4, 5, 6, 7
 FIXED_SUFFIX, FIXED_VALUE, WIDE_SUFFIX, WIDE_VALUE, PRINTS, HEADS = 1, 2, 4, 8, 16, 32
 BLOOM, FUSE8, FUSE16 = 1, 2, 3
 
@@ -133,7 +133,8 @@ def internal(entry):
 
 
 class Table:
-    """One table; `entries` in internal order, `properties` by tag."""
+    """One table; `entries` in internal order, `ranges` as (from, to, sequence), `properties` by
+    tag."""
 
     def __init__(self, data, name, number, uuid, order):
         self.data, self.name, self.bytewise = data, name, order == "bytewise"
@@ -154,6 +155,7 @@ class Table:
         need(self.properties[1] == order.encode(), name, "has another order of keys")
         self.entries = list(self.read_entries(*struct.unpack_from("<QI", footer, 48)))
         self.references = self.read_references(*struct.unpack_from("<QI", footer, 72))
+        self.ranges = self.read_ranges(*struct.unpack_from("<QI", footer, 84))
         self.check_all()
 
     # ---- blocks
@@ -167,7 +169,7 @@ class Table:
                                                                     offset + len(content))
         seed = self.salt ^ mix(offset + 1)
         need(checksum(self.data[offset:offset + size - 4], seed) == check, what, "fails its check")
-        if not DATA <= role_said <= TOP or zero != 0 or codec > 2:
+        if not DATA <= role_said <= RANGES or zero != 0 or codec > 2:
             raise Unsupported(f"{what} has role {role_said}, codec {codec}, zeros {zero:#x}")
         need(role_said == role, what, "is of another kind")
         need(codec == 0 or role == DATA, what, "is compressed")
@@ -195,7 +197,7 @@ class Table:
             need(tag > before, what, "has properties out of order")
             properties[tag], before = reader.sized(), tag
         need(all(tag in properties for tag in range(1, 10)), what, "lacks a property")
-        for tag in (2, 3, 4, 5, 6, 9):
+        for tag in {2, 3, 4, 5, 6, 9, 12, 13} & set(properties):
             number = Reader(properties[tag], what)
             properties[tag] = number.varint()
             need(number.left() == 0, what, "has a property of another size")
@@ -203,6 +205,8 @@ class Table:
 
     def read_entries(self, offset, size):
         self.block_count = 0
+        if size == 0:
+            return
         for top_key, top_seq, kind, value in self.slotted(offset, size, TOP)[0]:
             index_at, index_size, filter_size, filter_at, blocks, entries, zero = struct.unpack(
                 "<QIIQIQI", value)
@@ -266,17 +270,43 @@ class Table:
                 references[file].append(at)
         return references
 
+    def read_ranges(self, offset, size):
+        if size == 0:
+            return []
+        content, what = self.block(offset, size, RANGES)
+        reader, ranges = Reader(content, what), []
+        while reader.left() > 0:
+            ranges.append((reader.sized(), reader.sized(), reader.varint()))
+            need(0 < ranges[-1][2] <= SEQ_MAX, what, "has a range with no sequence")
+        layers = [[]]
+        for range_ in ranges if self.bytewise else []:
+            need(range_[0] < range_[1], what, "has an empty range")
+            if layers[-1] and range_[0] < layers[-1][-1][1]:
+                layers.append([])
+            need(all(b[2] > range_[2] for layer in layers[:-1] for b in layer
+                     if b[0] < range_[1] and range_[0] < b[1]), what, "has an older range in front")
+            layers[-1].append(range_)
+        return ranges
+
+    def bounds(self):
+        """The smallest key, the largest, and whether the largest is only where a range ends."""
+        keys, ranges = [entry[0] for entry in self.entries], self.ranges
+        largest = max([to for _, to, _ in ranges] + keys[-1:])
+        return (min([start for start, _, _ in ranges] + keys[:1]), largest,
+                int(not keys or keys[-1] < largest))
+
     def check_all(self):
         p, entries = self.properties, self.entries
         refs = [(key, read_ref(value)) for key, _, kind, value in entries if kind == REF]
-        seqs = [seq for _, seq, _, _ in entries]
+        seqs = [seq for _, seq, _, _ in entries] + [seq for _, _, seq in self.ranges]
         raw = sum(len(key) + (0 if kind == REF else len(value))
                   for key, _, kind, value in entries) + sum(ref.size for _, ref in refs)
-        need((p[2], p[3], p[4], p[5], p[6], p[7], p[8], p[9]) ==
+        need((p[2], p[3], p[4], p[5], p[6], p[9], p.get(12, 0)) ==
              (len(entries), sum(kind == DELETE for _, _, kind, _ in entries), raw, min(seqs),
-              max(seqs), entries[0][0], entries[-1][0], self.block_count), self.name,
+              max(seqs), self.block_count, len(self.ranges)), self.name,
              "is not as its properties say")
         if self.bytewise:
+            need((p[7], p[8], p.get(13, 0)) == self.bounds(), self.name, "has other bounds")
             need(all(internal(a) < internal(b) for a, b in zip(entries, entries[1:])), self.name,
                  "is not sorted")
         offsets, sums = {}, {}

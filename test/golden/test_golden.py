@@ -197,7 +197,7 @@ def a_record_of_an_unknown_type_is_refused(t):
 
 @test
 def an_operation_of_an_unknown_kind_is_refused(t):
-    for kind in (b"\x03", b"\x0f", b"\x11"):
+    for kind in (b"\x0e", b"\x0f", b"\x11"):
         path = copy_of(t, "v1-killed")
         change_record(the(path, "*.wal"), 24, kind)
         refused(t, path, *ANY)
@@ -207,7 +207,7 @@ def an_operation_of_an_unknown_kind_is_refused(t):
 @test
 def an_unknown_codec_or_role_is_refused_by_who_reads_it(t):
     for name in STORES:
-        for at, content in ((4, b"\x03"), (5, b"\x07"), (5, b"\x00"), (6, b"\x01")):
+        for at, content in ((4, b"\x03"), (5, b"\x08"), (5, b"\x00"), (6, b"\x01")):
             path = copy_of(t, name)
             change_top_block(the(path, "*.sst"), at, content)
             refused(t, path, *READING)

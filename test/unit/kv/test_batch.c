@@ -171,7 +171,7 @@ TEST(bytes_that_are_no_operation_are_refused)
 
 TEST(a_kind_that_is_not_known_is_of_a_newer_version)
 {
-    static const uint8_t heads[] = {0x03, 0x0f, 0x11,
+    static const uint8_t heads[] = {0x0e, 0x0f, 0x11,
                                     0x81}; /* the last two: a bit above the kind */
     for (size_t i = 0; i < sizeof heads; i++) {
         uint8_t bytes[] = {heads[i], 1, 'k', 0};
@@ -218,6 +218,8 @@ static void check_canonical(vv_slice bytes)
             CHECK_OK(vv_batch_put(&again, op.key, op.value));
         else if (op.kind == VV_KIND_DELETE)
             CHECK_OK(vv_batch_delete(&again, op.key));
+        else if (op.kind == VV_KIND_DELETE_RANGE)
+            CHECK_OK(vv_batch_delete_range(&again, op.key, op.value));
         else
             CHECK_OK(vv_batch_put_ref(&again, op.key, op.value.data));
     }
@@ -236,6 +238,7 @@ TEST(each_batch_has_one_encoding_whatever_is_damaged)
     CHECK_OK(vv_batch_put(&b, vv_slice_str("key"), vv_slice_str("value")));
     CHECK_OK(vv_batch_delete(&b, vv_slice_str("gone")));
     CHECK_OK(vv_batch_put_ref(&b, vv_slice_str("large"), some_ref));
+    CHECK_OK(vv_batch_delete_range(&b, vv_slice_str("from"), vv_slice_str("to")));
     for (size_t size = 0; size <= b.ops.size; size++)
         check_canonical(vv_slice_of(b.ops.data, size));
     for (size_t i = 0; i < b.ops.size; i++) {

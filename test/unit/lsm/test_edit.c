@@ -243,7 +243,7 @@ TEST(numbers_must_fit)
 
 TEST(tables_must_make_sense)
 {
-    /* level number size entries tombstones raw min max created smallest largest refs */
+    /* level number size entries tombstones raw min max created smallest largest refs, ranges open_end */
     CHECK_OK(FIELD(6, "\6\1\1\1\0\1\1\1\0\1a\1b\0"));
     CHECK_RC(FIELD(6, "\7\1\1\1\0\1\1\1\0\1a\1b\0"), VV_CORRUPT);
     CHECK_RC(FIELD(6, "\200\2\1\1\1\0\1\1\1\0\1a\1b\0"), VV_CORRUPT);
@@ -254,6 +254,11 @@ TEST(tables_must_make_sense)
     CHECK_OK(FIELD(6, "\6\1\1\1\0\1\1\1\0\1a\1b\2\3\1\1\4\1\1"));
     CHECK_RC(FIELD(6, "\6\1\1\1\0\1\1\1\0\1a\1b\2\4\1\1\4\1\1"), VV_CORRUPT);
     CHECK_RC(FIELD(6, "\6\1\1\1\0\1\1\1\0\1a\1b\2\3\1\1\4\1"), VV_CORRUPT);
+    CHECK_OK(FIELD(6, "\6\1\1\0\0\0\1\1\0\1a\1b\0\1\1"));
+    CHECK_OK(FIELD(6, "\6\1\1\0\0\0\1\1\0\1a\1b\0\1\0"));
+    CHECK_RC(FIELD(6, "\6\1\1\0\0\0\1\1\0\1a\1b\0\1"), VV_CORRUPT);
+    CHECK_RC(FIELD(6, "\6\1\1\0\0\0\1\1\0\1a\1b\0\0\1"), VV_CORRUPT);
+    CHECK_RC(FIELD(6, "\6\1\1\0\0\0\1\1\0\1a\1b\0\1\2"), VV_CORRUPT);
     /* A count that would take all memory. */
     CHECK_RC(FIELD(6, "\6\1\1\1\0\1\1\1\0\1a\1b\377\377\377\377\377\377\377\77"), VV_CORRUPT);
 }

@@ -76,7 +76,7 @@ static void rotate_rotten_file(struct vv_lsm *lsm, bool *worked)
     if (!vv_lsm_stow_at_rest(lsm, &number, &bytes))
         return;
     struct vv_version *version = vv_lsm_version(lsm);
-    uint64_t live = vv_collect_live_bytes(version, number);
+    uint64_t live = vv_version_live_bytes(version, number);
     vv_version_unref(version);
     if (live < bytes && (bytes - live) * 10 > bytes) {
         vv_lsm_stow_rotate(lsm, number);

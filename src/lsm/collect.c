@@ -11,7 +11,7 @@
 
 #include <stdlib.h>
 
-enum { FILES_MAX = 16 };
+enum { SMALL_MANY = 4 }; /* small files are put together when there are so many */
 
 struct place {
     uint64_t file; /* as in the references */
@@ -21,7 +21,7 @@ struct place {
 struct collect_job {
     struct vv_job job;
     struct vv_version *version;
-    struct vv_value_file *files[FILES_MAX]; /* to be replaced; the version holds them */
+    struct vv_value_file *files[VV_COLLECT_FILES_MAX]; /* to be replaced; the version holds them */
     size_t file_count;
     struct vv_buf places; /* of struct place: what is alive, ascending */
     size_t next_place;
@@ -34,25 +34,11 @@ struct collect_job {
 
 /* ------------------------------------------------------------------------------- what is alive */
 
-uint64_t vv_collect_live_bytes(const struct vv_version *version, uint64_t number)
-{
-    uint64_t bytes = 0;
-    for (int level = 0; level < VV_LEVELS; level++) {
-        const struct vv_run *run = &version->levels[level];
-        for (size_t i = 0; i < run->count; i++) {
-            const struct vv_table_facts *facts = &run->tables[i]->facts;
-            for (size_t k = 0; k < facts->ref_count; k++)
-                bytes += facts->refs[k].file == number ? facts->refs[k].bytes : 0;
-        }
-    }
-    return bytes;
-}
-
 static uint64_t file_live_bytes(const struct vv_version *version, const struct vv_value_file *file)
 {
     uint64_t bytes = 0;
     for (size_t i = 0; i < file->serve_count; i++)
-        bytes += vv_collect_live_bytes(version, file->serves[i]);
+        bytes += vv_version_live_bytes(version, file->serves[i]);
     uint64_t whole = atomic_load(&file->record_bytes);
     return bytes < whole ? bytes : whole;
 }
@@ -76,32 +62,65 @@ uint64_t vv_collect_garbage(struct vv_lsm *lsm, const struct vv_version *version
 
 /* ------------------------------------------------------------------------------------- choosing */
 
-/* A file goes when a quarter of it is garbage (a tenth, when nobody writes). Small files come along
- * when there are several, so that their number stays bounded. */
-static void choose(struct collect_job *c, bool idle)
+/* A file goes when a quarter of it is garbage (a tenth, when nobody writes). */
+static bool is_rotten(const struct vv_collect_candidate *file, bool idle)
+{
+    return (file->bytes - file->live_bytes) * (idle ? 10 : 4) > file->bytes ||
+           file->live_bytes == 0;
+}
+
+/* The rotten ones first: small ones, which only keep them company, must not take their room. */
+size_t vv_collect_pick(const struct vv_collect_candidate *files, size_t count, uint64_t target,
+                       bool idle, size_t *picked)
+{
+    uint64_t live_sum = 0;
+    size_t picked_count = 0;
+    size_t rotten_count = 0;
+    for (int pass = 0; pass < 2; pass++) {
+        for (size_t i = 0; i < count && picked_count < VV_COLLECT_FILES_MAX; i++) {
+            const struct vv_collect_candidate *file = &files[i];
+            bool rotten = is_rotten(file, idle);
+            bool wanted = pass == 0 ? rotten : !rotten && file->bytes < target / 4;
+            bool fits =
+                picked_count == 0 || file->live_bytes == 0 || live_sum + file->live_bytes <= target;
+            if (!wanted || !fits)
+                continue;
+            live_sum += file->live_bytes;
+            rotten_count += rotten ? 1 : 0;
+            picked[picked_count++] = i;
+        }
+    }
+    return rotten_count > 0 || picked_count >= SMALL_MANY ? picked_count : 0;
+}
+
+static int choose(struct collect_job *c, bool idle)
 {
     struct vv_lsm *lsm = c->job.lsm;
-    uint64_t target = vv_lsm_value_file_bytes(lsm, c->version);
-    uint64_t live_sum = 0;
-    size_t small = 0;
-    bool worth = false;
-    for (size_t i = 0; i < c->version->value_count && c->file_count < FILES_MAX; i++) {
+    size_t count = 0;
+    size_t picked[VV_COLLECT_FILES_MAX];
+    size_t room = c->version->value_count;
+    struct vv_value_file **files = vv_alloc(room * sizeof files[0]);
+    struct vv_collect_candidate *candidates = vv_alloc(room * sizeof candidates[0]);
+    int rc = files != NULL && candidates != NULL ? VV_OK : VV_NOMEM;
+    for (size_t i = 0; rc == VV_OK && i < room; i++) {
         struct vv_value_file *file = c->version->values[i];
         if (!collectable(lsm, file))
             continue;
-        uint64_t whole = atomic_load(&file->record_bytes);
-        uint64_t live = file_live_bytes(c->version, file);
-        bool rotten = (whole - live) * (idle ? 10 : 4) > whole || live == 0;
-        bool tiny = whole < target / 4;
-        if ((!rotten && !tiny) || (c->file_count > 0 && live_sum + live > target))
-            continue;
-        worth = worth || rotten;
-        small += tiny ? 1 : 0;
-        live_sum += live;
-        c->files[c->file_count++] = file;
+        files[count] = file;
+        candidates[count++] = (struct vv_collect_candidate){
+            .bytes = atomic_load(&file->record_bytes),
+            .live_bytes = file_live_bytes(c->version, file),
+        };
     }
-    if (!worth && small < 4)
-        c->file_count = 0;
+    if (rc == VV_OK) {
+        uint64_t target = vv_lsm_value_file_bytes(lsm, c->version);
+        c->file_count = vv_collect_pick(candidates, count, target, idle, picked);
+        for (size_t i = 0; i < c->file_count; i++)
+            c->files[i] = files[picked[i]];
+    }
+    vv_free(candidates);
+    vv_free((void *)files);
+    return rc;
 }
 
 static bool serves(const struct collect_job *c, uint64_t number)
@@ -347,11 +366,13 @@ int vv_collect_job_new(struct vv_lsm *lsm, bool idle, struct vv_job **out)
     c->job = (struct vv_job){
         .ops = &collect_ops, .lsm = lsm, .urgency = VV_URGENT_SPACE, .is_collection = true};
     c->version = vv_lsm_version(lsm);
-    choose(c, idle);
+    int rc = choose(c, idle);
     /* A file stops being under way when a flush is installed, and the version may be of before. */
-    if (c->file_count == 0 || !is_current(lsm, c->version)) {
+    if (rc == VV_OK && (c->file_count == 0 || !is_current(lsm, c->version)))
+        rc = VV_NOTFOUND;
+    if (rc != VV_OK) {
         collect_free(&c->job);
-        return VV_NOTFOUND;
+        return rc;
     }
     *out = &c->job;
     return VV_OK;

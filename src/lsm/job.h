@@ -39,8 +39,18 @@ VV_MUST int vv_merge_job_new_locked(struct vv_lsm *lsm, struct vv_version *versi
  * threshold. */
 VV_MUST int vv_collect_job_new(struct vv_lsm *lsm, bool idle, struct vv_job **out);
 
-/* Bytes of records that the version's tables refer to in file `number`. */
-uint64_t vv_collect_live_bytes(const struct vv_version *version, uint64_t number);
+/* A value file that may be collected. */
+struct vv_collect_candidate {
+    uint64_t bytes;      /* of its records */
+    uint64_t live_bytes; /* of these, referred to */
+};
+
+enum { VV_COLLECT_FILES_MAX = 16 };
+
+/* Which of the files to collect together into one of about `target` bytes: indexes into `picked`,
+ * which has room for VV_COLLECT_FILES_MAX; gives their count. Pure. */
+size_t vv_collect_pick(const struct vv_collect_candidate *files, size_t count, uint64_t target,
+                       bool idle, size_t *picked);
 
 /* Bytes of garbage in the value files of the version. */
 uint64_t vv_collect_garbage(struct vv_lsm *lsm, const struct vv_version *version);

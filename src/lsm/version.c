@@ -147,6 +147,37 @@ static int numbers_of_adds(const struct vv_version_change *change, struct number
     return numbers_seal(out, "table");
 }
 
+/* -------------------------------------------------------------------------------------- routes */
+
+static struct vv_value_route *find_route(const struct vv_version *v, uint64_t number)
+{
+    size_t low = 0;
+    for (size_t high = v->route_count; low < high;) {
+        size_t middle = low + (high - low) / 2;
+        if (v->routes[middle].number < number)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < v->route_count && v->routes[low].number == number ? &v->routes[low] : NULL;
+}
+
+/* A table comes or goes. A large store has millions of references in thousands of tables: summing
+ * them up anew for each change, or whenever somebody asks, is out of the question. */
+static void note_refs(struct vv_version *v, const struct vv_table_meta *table, bool comes)
+{
+    for (size_t i = 0; i < table->facts.ref_count; i++) {
+        const struct vv_table_ref_sum *sum = &table->facts.refs[i];
+        struct vv_value_route *route = find_route(v, sum->file);
+        if (route == NULL)
+            continue; /* the file is lost, or nothing that refers to it is alive any more */
+        if (comes)
+            route->live_bytes += sum->bytes;
+        else
+            route->live_bytes -= sum->bytes < route->live_bytes ? sum->bytes : route->live_bytes;
+    }
+}
+
 /* -------------------------------------------------------------------------------------- tables */
 
 /* Where a table goes in a level that is not 0: behind all tables that begin before it. */
@@ -233,6 +264,7 @@ static int keep_tables(struct vv_version *v, const struct vv_version *base, size
             struct vv_table_meta *table = from->tables[i];
             if (numbers_have(removes, table->number)) {
                 removed++;
+                note_refs(v, table, false);
                 continue;
             }
             if (numbers_have(adds, table->number))
@@ -261,6 +293,7 @@ static int apply_tables(struct vv_version *v, const struct vv_version *base,
     for (size_t i = 0; i < change->add_count; i++) {
         if ((rc = add_table(v, &change->adds[i])) < 0)
             goto out;
+        note_refs(v, change->adds[i].table, true);
     }
 out:
     vv_free(removes.sorted);
@@ -436,15 +469,14 @@ struct vv_run_range vv_run_overlap_table(const struct vv_order *order, const str
 
 struct vv_value_file *vv_version_value_file(const struct vv_version *v, uint64_t number)
 {
-    size_t low = 0;
-    for (size_t high = v->route_count; low < high;) {
-        size_t middle = low + (high - low) / 2;
-        if (v->routes[middle].number < number)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low < v->route_count && v->routes[low].number == number ? v->routes[low].file : NULL;
+    const struct vv_value_route *route = find_route(v, number);
+    return route != NULL ? route->file : NULL;
+}
+
+uint64_t vv_version_live_bytes(const struct vv_version *v, uint64_t number)
+{
+    const struct vv_value_route *route = find_route(v, number);
+    return route != NULL ? route->live_bytes : 0;
 }
 
 int vv_version_last_level(const struct vv_version *v)
@@ -516,12 +548,12 @@ static int add_route(struct vv_version *v, uint64_t number, struct vv_value_file
                        (unsigned long long)v->routes[at - 1].file->number,
                        (unsigned long long)file->number, (unsigned long long)number);
     memmove(v->routes + at + 1, v->routes + at, (v->route_count - at) * sizeof *v->routes);
-    v->routes[at] = (struct vv_value_route){number, file};
+    v->routes[at] = (struct vv_value_route){.number = number, .file = file};
     v->route_count++;
     return VV_OK;
 }
 
-static int build_routes(struct vv_version *v)
+static int build_routes(struct vv_version *v, const struct vv_version *base)
 {
     size_t room = v->value_count;
     for (size_t i = 0; i < v->value_count; i++)
@@ -536,6 +568,8 @@ static int build_routes(struct vv_version *v)
         if (rc < 0)
             return rc;
     }
+    for (size_t i = 0; i < v->route_count; i++)
+        v->routes[i].live_bytes = vv_version_live_bytes(base, v->routes[i].number);
     return VV_OK;
 }
 
@@ -548,9 +582,11 @@ int vv_version_apply(const struct vv_version *base, const struct vv_version_chan
     int rc = vv_version_new(change->order != NULL ? change->order : base->order, &v);
     if (rc < 0)
         goto out;
-    if ((rc = apply_tables(v, base, change)) < 0 || (rc = apply_values(v, base, change)) < 0)
+    if ((rc = apply_values(v, base, change)) < 0 || (rc = build_routes(v, base)) < 0)
         goto out;
-    if ((rc = stack_runs(v)) < 0 || (rc = build_fences(v)) < 0 || (rc = build_routes(v)) < 0)
+    if ((rc = apply_tables(v, base, change)) < 0)
+        goto out;
+    if ((rc = stack_runs(v)) < 0 || (rc = build_fences(v)) < 0)
         goto out;
 #ifdef VV_PARANOID
     vv_version_check(v);
@@ -628,6 +664,19 @@ static void check_sums(const struct vv_run *run)
     vv_assert(ranges == run->ranges);
 }
 
+static void check_live(const struct vv_version *v, const struct vv_value_route *route)
+{
+    uint64_t bytes = 0;
+    for (int level = 0; level < VV_LEVELS; level++) {
+        for (size_t i = 0; i < v->levels[level].count; i++) {
+            const struct vv_table_facts *facts = &v->levels[level].tables[i]->facts;
+            for (size_t k = 0; k < facts->ref_count; k++)
+                bytes += facts->refs[k].file == route->number ? facts->refs[k].bytes : 0;
+        }
+    }
+    vv_assert(bytes == route->live_bytes);
+}
+
 void vv_version_check(const struct vv_version *v)
 {
     size_t l0_tables = 0;
@@ -652,4 +701,6 @@ void vv_version_check(const struct vv_version *v)
         vv_assert(v->values[i - 1]->number < v->values[i]->number);
     for (size_t i = 1; i < v->route_count; i++)
         vv_assert(v->routes[i - 1].number < v->routes[i].number);
+    for (size_t i = 0; i < v->route_count; i++)
+        check_live(v, &v->routes[i]);
 }

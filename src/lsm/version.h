@@ -10,7 +10,7 @@
  *   1. tables of a run are ascending and do not share a user key;
  *   2. of two level-0 tables that overlap, the one in the newer run has the newer entries;
  *   3. all versions of a user key in level n are newer than those in level n + 1;
- *   4. sums (bytes, counts) equal those of the tables.
+ *   4. sums (bytes, counts, live bytes) equal those of the tables.
  */
 #ifndef VV_LSM_VERSION_H
 #define VV_LSM_VERSION_H
@@ -69,6 +69,7 @@ struct vv_run {
 struct vv_value_route {
     uint64_t number;
     struct vv_value_file *file;
+    uint64_t live_bytes; /* of the records there to which tables of the version refer */
 };
 
 struct vv_version {
@@ -164,6 +165,9 @@ struct vv_run_range vv_run_overlap_table(const struct vv_order *order, const str
 
 /* The value file to which references into file `number` lead now, or NULL. */
 struct vv_value_file *vv_version_value_file(const struct vv_version *v, uint64_t number);
+
+/* Bytes of the records that tables of the version refer to as ones of file `number`. */
+uint64_t vv_version_live_bytes(const struct vv_version *v, uint64_t number);
 
 /* The deepest level that has a table, or -1. */
 int vv_version_last_level(const struct vv_version *v);

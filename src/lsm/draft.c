@@ -266,7 +266,9 @@ bool vv_draft_level(const struct vv_picker *p, const struct vv_want *want, struc
                              .ratio = (double)w.bytes / worth(want, t),
                              .density = density_of(t),
                              .number = t->number};
-        if (t->job != 0 || w.claimed > 0 || (found && !better(&d, out)) || draft_crosses(p, &d))
+        if (t->job != 0 || t->facts.min_seq > want->through || w.claimed > 0)
+            continue;
+        if ((found && !better(&d, out)) || draft_crosses(p, &d))
             continue;
         *out = d;
         found = true;
@@ -389,7 +391,9 @@ static bool draft_from(const struct vv_picker *p, const struct vv_want *want, si
     d->to = want->to;
     d->number = t->number;
     add(d, t);
-    if (t->job != 0 || !add_older(p, index, d) || !look_below(p, d))
+    if (t->job != 0 || t->facts.min_seq > want->through)
+        return false;
+    if (!add_older(p, index, d) || !look_below(p, d))
         return false;
     d->moves = d->count == 1 && d->below.count == 0 && may_move(want, t);
     add_newer(p, want, d);

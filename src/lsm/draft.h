@@ -37,6 +37,7 @@ struct vv_want {
     vv_slice low, high;        /* level 0: one that overlaps this (data NULL: open end) */
     uint64_t enough;           /* bytes of tables that merely move after which to stop */
     double hidden_bytes;       /* what a tombstone counts beside the bytes of its table */
+    vv_seq through;            /* tables with later entries only are none to begin with */
     enum { VV_MOVE_ALL, VV_MOVE_CLEAN } move; /* which tables may move down as they are */
 };
 

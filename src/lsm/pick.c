@@ -98,6 +98,7 @@ static int pick_level(struct vv_picker *p, int level, struct vv_plan *out)
     struct vv_want want = {.from = level,
                            .to = next_level(p->v, &p->targets, level),
                            .range = {0, p->v->levels[level].count},
+                           .through = VV_SEQ_MAX,
                            .enough = level > 0 && bytes > target ? bytes - target : UINT64_MAX};
     if (level == 0 ? !vv_draft_zero(p, &want, &draft) : !vv_draft_level(p, &want, &draft))
         return VV_OK;
@@ -159,6 +160,7 @@ static int pick_space(struct vv_picker *p, struct vv_plan *out)
     struct vv_want want = {.from = from,
                            .to = LAST,
                            .range = {0, p->v->levels[from].count},
+                           .through = VV_SEQ_MAX,
                            .enough = UINT64_MAX,
                            .hidden_bytes = w.tombstone};
     if (from == 0 ? !vv_draft_zero(p, &want, &draft) : !vv_draft_level(p, &want, &draft))
@@ -192,17 +194,49 @@ out:
     return rc;
 }
 
+int vv_pick_zero(const struct vv_version *v, const struct vv_shape *shape, struct vv_plan *out)
+{
+    struct vv_picker p;
+    struct vv_plan plan = {.reason = VV_PLAN_NONE};
+    int rc = vv_picker_init(&p, v, shape);
+    if (rc == VV_OK && score(&p, 0) >= 1)
+        rc = pick_level(&p, 0, &plan);
+    if (rc == VV_OK)
+        *out = plan;
+    vv_picker_deinit(&p);
+    return rc;
+}
+
 /* --------------------------------------------------------------------------------------- ranges */
 
-static struct vv_run_range in_range(const struct vv_version *v, int level, vv_slice from,
-                                    vv_slice to)
+static bool has_early(const struct vv_run *run, struct vv_run_range range, vv_seq through)
 {
-    struct vv_run_range range = {0};
-    if (level > 0)
-        return vv_run_overlap(v->order, &v->levels[level], from, to);
-    for (size_t i = 0; i < v->l0_count; i++)
-        range.count += vv_run_overlap(v->order, &v->l0[i], from, to).count;
-    return range;
+    for (size_t i = 0; i < range.count; i++) {
+        if (run->tables[range.first + i]->facts.min_seq <= through)
+            return true;
+    }
+    return false;
+}
+
+/* Whether the level has a table to bring down. */
+static bool has_work(const struct vv_version *v, int level, const struct vv_pick_request *request)
+{
+    const struct vv_run *runs = level > 0 ? &v->levels[level] : v->l0;
+    size_t count = level > 0 ? 1 : v->l0_count;
+    for (size_t i = 0; i < count; i++) {
+        struct vv_run_range range = vv_run_overlap(v->order, &runs[i], request->from, request->to);
+        if (has_early(&runs[i], range, request->through))
+            return true;
+    }
+    return false;
+}
+
+static struct vv_run_range in_range(const struct vv_version *v, int level,
+                                    const struct vv_pick_request *request)
+{
+    struct vv_run_range none = {0, 0};
+    return level > 0 ? vv_run_overlap(v->order, &v->levels[level], request->from, request->to)
+                     : none;
 }
 
 /* Level 0 goes past levels without data at once: nobody writes the same bytes twice who was asked
@@ -215,8 +249,8 @@ static int next_with_data(const struct vv_version *v, int from)
     return to;
 }
 
-int vv_pick_range(const struct vv_version *v, const struct vv_shape *shape, vv_slice from,
-                  vv_slice to, uint64_t before, struct vv_plan *out, bool *blocked)
+int vv_pick_range(const struct vv_version *v, const struct vv_shape *shape,
+                  const struct vv_pick_request *request, struct vv_plan *out, bool *blocked)
 {
     struct vv_picker p;
     struct vv_plan plan = {.reason = VV_PLAN_NONE};
@@ -227,17 +261,18 @@ int vv_pick_range(const struct vv_version *v, const struct vv_shape *shape, vv_s
     int rc = vv_picker_init(&p, v, shape);
     if (rc < 0)
         goto out;
-    while (level < LAST && in_range(v, level, from, to).count == 0)
+    while (level < LAST && !has_work(v, level, request))
         level++;
     struct vv_want want = {.from = level,
                            .to = next_with_data(v, level),
-                           .range = in_range(v, level, from, to),
-                           .low = from,
-                           .high = to,
+                           .range = in_range(v, level, request),
+                           .low = request->from,
+                           .high = request->to,
+                           .through = request->through,
                            .enough = UINT64_MAX,
                            .move = VV_MOVE_CLEAN};
     if (level == LAST)
-        found = vv_draft_rewrite(&p, want.range, before, &draft, &in_the_way);
+        found = vv_draft_rewrite(&p, want.range, request->before, &draft, &in_the_way);
     else
         found = level == 0 ? vv_draft_zero(&p, &want, &draft) : vv_draft_level(&p, &want, &draft);
     if (found)

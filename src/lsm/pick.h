@@ -59,14 +59,26 @@ void vv_plan_deinit(struct vv_plan *plan); /* zeroed is fine; holds no reference
 VV_MUST int vv_pick(const struct vv_version *v, const struct vv_shape *shape, bool idle,
                     struct vv_plan *out);
 
-/* The next job of a manual compaction of [from, to] (data NULL: open end) down to the last level
- * that has data: the topmost level with an overlapping table. In the last level itself, tables
+/* The same for level 0 alone, however full the others are. */
+VV_MUST int vv_pick_zero(const struct vv_version *v, const struct vv_shape *shape,
+                         struct vv_plan *out);
+
+struct vv_pick_request {
+    vv_slice from, to; /* data NULL: open end */
+    uint64_t before;   /* a file number */
+    vv_seq through;    /* a table with only later entries does not count, or who writes on and on
+                        * would keep the compaction from ever being done */
+};
+
+/* The next job of a manual compaction of [from, to] down to the last level that has data: the
+ * topmost level with an overlapping table. In the last level itself, tables
  * made before file number `before` that have tombstones or more than one version are rewritten
  * in place. NONE when all of the range is in the last level and clean; VV_BUSY
  * as a positive outcome is not used: when claimed tables are in the way the plan is NONE and
  * `*blocked` is set. */
-VV_MUST int vv_pick_range(const struct vv_version *v, const struct vv_shape *shape, vv_slice from,
-                          vv_slice to, uint64_t before, struct vv_plan *out, bool *blocked);
+VV_MUST int vv_pick_range(const struct vv_version *v, const struct vv_shape *shape,
+                          const struct vv_pick_request *request, struct vv_plan *out,
+                          bool *blocked);
 
 /* Bytes of compaction that the version calls for until every score is below one: per level, what is
  * above its target times (1 + overlap ratio with the next). */

@@ -6,7 +6,13 @@
  */
 #include "lsm/job.h"
 
-enum { MERGES_MAX = 4, IDLE_US = 500000 };
+enum {
+    MERGES_MAX = 4,
+    IDLE_US = 500000,
+    ZERO_HASTE =
+        2, /* with so many times the runs it should have, level 0 waits for no other merge */
+    SPACE_TURN = 8, /* of so many steps of merges, one is for the value log */
+};
 
 void vv_job_measure(_Atomic(uint64_t) *rate, uint64_t bytes, uint64_t us)
 {
@@ -58,13 +64,20 @@ static size_t merge_count_locked(const struct vv_lsm *lsm)
     return count;
 }
 
-static bool has_collection_locked(const struct vv_lsm *lsm)
+static struct vv_job *collection_locked(const struct vv_lsm *lsm)
 {
-    for (const struct vv_job *job = lsm->jobs; job != NULL; job = job->next) {
-        if (job->is_collection)
-            return true;
-    }
-    return false;
+    struct vv_job *job = lsm->jobs;
+    while (job != NULL && !job->is_collection)
+        job = job->next;
+    return job;
+}
+
+static bool has_urgent_merge_locked(const struct vv_lsm *lsm)
+{
+    const struct vv_job *job = lsm->jobs;
+    while (job != NULL && job->urgency != VV_URGENT_L0)
+        job = job->next;
+    return job != NULL;
 }
 
 /* The most urgent job that waits for its next step. */
@@ -96,6 +109,13 @@ static vv_slice bound_of(bool has, const struct vv_buf *key)
     return key->size > 0 ? vv_buf_slice(key) : vv_slice_of(nothing, 0);
 }
 
+/* Nobody is at work on the tables in the way: they were given up. Who asked must not wait for ever. */
+static int give_up_manual_locked(struct vv_lsm *lsm, struct vv_manual **at)
+{
+    finish_manual_locked(lsm, at);
+    return vv_fail(VV_CORRUPT, "a compaction cannot pass tables whose merging has failed");
+}
+
 /* Plans for those who asked for a compaction; requests that are fulfilled go. */
 static int pick_manual_locked(struct vv_lsm *lsm, const struct vv_version *version,
                               struct vv_plan *plan)
@@ -108,11 +128,17 @@ static int pick_manual_locked(struct vv_lsm *lsm, const struct vv_version *versi
             at = &manual->next;
             continue;
         }
-        int rc =
-            vv_pick_range(version, &lsm->shape, bound_of(manual->has_from, &manual->from),
-                          bound_of(manual->has_to, &manual->to), manual->before, plan, &blocked);
+        struct vv_pick_request request = {
+            .from = bound_of(manual->has_from, &manual->from),
+            .to = bound_of(manual->has_to, &manual->to),
+            .before = manual->before,
+            .through = manual->through,
+        };
+        int rc = vv_pick_range(version, &lsm->shape, &request, plan, &blocked);
         if (rc < 0 || plan->reason != VV_PLAN_NONE)
             return rc;
+        if (blocked && merge_count_locked(lsm) == 0)
+            return give_up_manual_locked(lsm, at);
         if (blocked)
             at = &manual->next;
         else
@@ -133,18 +159,34 @@ static struct vv_shape shape_for(const struct vv_lsm *lsm, const struct vv_versi
     return shape;
 }
 
+enum choice { CHOOSE_ANY, CHOOSE_ZERO };
+
+static int choose_locked(struct vv_lsm *lsm, const struct vv_version *version, enum choice choice,
+                         struct vv_plan *plan)
+{
+    struct vv_shape shape = shape_for(lsm, version);
+    if (version->l0_count >= (size_t)ZERO_HASTE * shape.l0_runs && !has_urgent_merge_locked(lsm)) {
+        int rc = vv_pick_zero(version, &shape, plan);
+        if (rc < 0 || plan->reason != VV_PLAN_NONE)
+            return rc;
+    }
+    if (choice == CHOOSE_ZERO)
+        return VV_OK;
+    int rc = pick_manual_locked(lsm, version, plan);
+    if (rc == VV_OK && plan->reason == VV_PLAN_NONE)
+        rc = vv_pick(version, &shape, vv_lsm_idle_locked(lsm), plan);
+    return rc;
+}
+
 /* A new merge, already running; VV_NOTFOUND when the tree has a good shape. */
-static int start_merge_locked(struct vv_lsm *lsm, struct vv_job **out)
+static int start_merge_locked(struct vv_lsm *lsm, enum choice choice, struct vv_job **out)
 {
     vv_mutex_assert_held(&lsm->mu);
     struct vv_plan plan = {0};
     if (lsm->pauses > 0 || merge_count_locked(lsm) >= MERGES_MAX)
         return VV_NOTFOUND;
     struct vv_version *version = vv_lsm_version(lsm);
-    struct vv_shape shape = shape_for(lsm, version);
-    int rc = pick_manual_locked(lsm, version, &plan);
-    if (rc == VV_OK && plan.reason == VV_PLAN_NONE)
-        rc = vv_pick(version, &shape, vv_lsm_idle_locked(lsm), &plan);
+    int rc = choose_locked(lsm, version, choice, &plan);
     if (rc == VV_OK && plan.reason == VV_PLAN_NONE)
         rc = VV_NOTFOUND;
     if (rc == VV_OK)
@@ -192,7 +234,7 @@ static int start_flush_locked(struct vv_lsm *lsm, struct vv_job **out)
 
 static int start_collection_locked(struct vv_lsm *lsm, struct vv_job **out)
 {
-    if (lsm->pauses > 0 || has_collection_locked(lsm) || lsm->starting_collection)
+    if (lsm->pauses > 0 || collection_locked(lsm) != NULL || lsm->starting_collection)
         return VV_NOTFOUND;
     lsm->starting_collection = true;
     int rc = start_unlocked(lsm, make_collection, out);
@@ -200,26 +242,53 @@ static int start_collection_locked(struct vv_lsm *lsm, struct vv_job **out)
     return rc;
 }
 
-/* The job to step next: a flush before all, then what waits, then something new. */
+static int resume_locked(struct vv_job *job, struct vv_job **out)
+{
+    if (job == NULL || job->running)
+        return VV_NOTFOUND;
+    job->running = true;
+    *out = job;
+    return VV_OK;
+}
+
+/* A merge that was begun goes on before another begins, but for one of level 0 in great haste: every
+ * lookup visits all of its runs. */
+static int next_merge_locked(struct vv_lsm *lsm, struct vv_job **out)
+{
+    struct vv_job *waiting = waiting_locked(lsm);
+    if (waiting == NULL || waiting->urgency >= VV_URGENT_SPACE)
+        return start_merge_locked(lsm, CHOOSE_ANY, out);
+    if (waiting->urgency > VV_URGENT_L0) {
+        int rc = start_merge_locked(lsm, CHOOSE_ZERO, out);
+        if (rc != VV_NOTFOUND)
+            return rc;
+    }
+    return resume_locked(waiting, out);
+}
+
+static int next_collection_locked(struct vv_lsm *lsm, struct vv_job **out)
+{
+    int rc = resume_locked(collection_locked(lsm), out);
+    return rc != VV_NOTFOUND ? rc : start_collection_locked(lsm, out);
+}
+
+/* The job to step next: a flush before all, then merges, then collection. While there are always
+ * merges, collection has its turn all the same, or garbage would grow without end. */
 static int next_job_locked(struct vv_lsm *lsm, struct vv_job **out)
 {
     int rc = start_flush_locked(lsm, out);
     if (rc != VV_NOTFOUND)
         return rc;
     struct vv_job *waiting = waiting_locked(lsm);
-    if (waiting != NULL && waiting->urgency < VV_URGENT_SPACE) {
-        waiting->running = true;
-        *out = waiting;
-        return VV_OK;
+    if (waiting != NULL && waiting->is_flush)
+        return resume_locked(waiting, out);
+    if (++lsm->merge_turns >= SPACE_TURN) {
+        lsm->merge_turns = 0;
+        if ((rc = next_collection_locked(lsm, out)) != VV_NOTFOUND)
+            return rc;
     }
-    if ((rc = start_merge_locked(lsm, out)) != VV_NOTFOUND)
-        return rc;
-    if ((waiting = waiting_locked(lsm)) != NULL) {
-        waiting->running = true;
-        *out = waiting;
-        return VV_OK;
-    }
-    return start_collection_locked(lsm, out);
+    rc = next_merge_locked(lsm, out);
+    return rc != VV_NOTFOUND ? rc : next_collection_locked(lsm, out);
 }
 
 /* ------------------------------------------------------------------------------------- stepping */
@@ -350,6 +419,9 @@ int vv_lsm_compact_begin(struct vv_engine *e, const vv_slice *from, const vv_sli
     }
     /* Tables that the flush makes, and that the merges make, come after this number. */
     manual->before = atomic_load(&lsm->next_file);
+    vv_mutex_lock(&lsm->write_mu);
+    manual->through = lsm->found_seq;
+    vv_mutex_unlock(&lsm->write_mu);
     vv_mutex_lock(&lsm->mu);
     manual->ticket = *ticket = ++lsm->last_ticket;
     struct vv_manual **end = &lsm->manuals;

@@ -132,6 +132,7 @@ struct vv_lsm {
     size_t frozen_count;
     struct vv_job *jobs; /* all that were started and are not finished */
     uint32_t last_job_id;
+    uint32_t merge_turns; /* since the value log had one */
     bool starting_flush, starting_collection, making_spare;
     int pauses;
     int settlers; /* who wait for the store to settle: idle work is done at once */
@@ -152,6 +153,7 @@ struct vv_manual {
     uint64_t ticket;
     uint64_t memtable; /* to be flushed first */
     uint64_t before;   /* tables made before this file number are to be rewritten */
+    vv_seq through;    /* what was written later is nobody's concern here */
     bool has_from, has_to;
     struct vv_buf from, to;
     struct vv_manual *next;

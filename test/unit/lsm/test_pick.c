@@ -367,7 +367,8 @@ static bool begin_range(struct tree *t, vv_slice from, vv_slice to, uint64_t bef
 {
     int job = tree_free_job(t);
     CHECK(job >= 0);
-    CHECK_OK(vv_pick_range(t->v, &t->shape, from, to, before, &t->jobs[job], blocked));
+    struct vv_pick_request request = {from, to, before, VV_SEQ_MAX};
+    CHECK_OK(vv_pick_range(t->v, &t->shape, &request, &t->jobs[job], blocked));
     if (t->jobs[job].reason == VV_PLAN_NONE)
         return false;
     CHECK_EQ_INT(t->jobs[job].reason, VV_PLAN_MANUAL);

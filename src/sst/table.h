@@ -73,8 +73,9 @@ VV_MUST int vv_table_writer_open(struct vv_env *env, const char *path,
                                  const struct vv_table_write_options *options,
                                  struct vv_table_writer **out);
 
-/* The next entry, strictly behind the one before in internal order (asserted). `value_bytes` is
- * the full size of the value: value.size, or for a REF the size it names. */
+/* The next entry, strictly behind the one before in internal order: VV_CORRUPT otherwise, because a
+ * table that is merged may lie. `value_bytes` is the full size of the value: value.size, or for a
+ * REF the size it names. */
 VV_MUST int vv_table_writer_add(struct vv_table_writer *w, const struct vv_entry *entry,
                                 uint64_t value_bytes);
 

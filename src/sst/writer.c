@@ -481,7 +481,9 @@ int vv_table_writer_add(struct vv_table_writer *w, const struct vv_entry *entry,
     int order = -1;
     if (w->facts.entries > 0) {
         order = vv_order_cmp(w->order, vv_buf_slice(&w->last_key), entry->key);
-        vv_assert(order < 0 || (order == 0 && w->last_seq > entry->seq));
+        if (VV_UNLIKELY(order > 0 || (order == 0 && w->last_seq <= entry->seq)))
+            return vv_fail(VV_CORRUPT, "entries for table %llu come out of order",
+                           (unsigned long long)w->number);
     } else if ((rc = vv_buf_assign(&w->smallest, entry->key)) < 0) {
         return rc;
     }

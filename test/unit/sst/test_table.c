@@ -513,6 +513,29 @@ TEST(one_entry_is_a_table)
     check_shape(&rng, &s, &(struct vv_table_write_options){.filter = VV_FILTER_FUSE16}, 0);
 }
 
+TEST(entries_out_of_order_are_refused)
+{
+    struct world w;
+    struct vv_order order = {0};
+    struct vv_table_write_options options = {.order = &order, .account = &w.account, .number = 17};
+    const struct vv_entry entries[] = {
+        {vv_slice_str("b"), vv_slice_str("v"), 5, VV_KIND_PUT},
+        {vv_slice_str("b"), vv_slice_str("v"), 5, VV_KIND_PUT},
+        {vv_slice_str("b"), vv_slice_str("v"), 6, VV_KIND_PUT},
+        {vv_slice_str("a"), vv_slice_str("v"), 4, VV_KIND_PUT},
+    };
+    world_begin(&w, 0);
+    for (size_t i = 1; i < sizeof entries / sizeof entries[0]; i++) {
+        struct vv_table_writer *writer;
+        CHECK_OK(vv_table_writer_open(w.env, "/table", &options, &writer));
+        CHECK_OK(vv_table_writer_add(writer, &entries[0], 1));
+        CHECK_RC(vv_table_writer_add(writer, &entries[i], 1), VV_CORRUPT);
+        vv_table_writer_abort(writer);
+        CHECK_OK(vv_env_remove(w.env, "/table"));
+    }
+    world_end(&w);
+}
+
 TEST(a_table_tells_what_it_replaces)
 {
     static const uint64_t numbers[] = {1, 300, UINT64_MAX};

@@ -68,9 +68,10 @@ static int open_source(struct merge_job *m, struct vv_iter **out)
 
 static uint64_t table_bytes_for(const struct vv_lsm *lsm, const struct merge_job *m)
 {
-    struct vv_targets targets = vv_pick_targets(m->version, &lsm->shape);
+    struct vv_shape shape = vv_lsm_shape(lsm, m->version);
+    struct vv_targets targets = vv_pick_targets(m->version, &shape);
     int deeper = m->plan.to > targets.base ? m->plan.to - targets.base : 0;
-    return lsm->shape.table_bytes << (deeper < 2 ? deeper : 2);
+    return shape.table_bytes << (deeper < 2 ? deeper : 2);
 }
 
 /* Damage, or of a newer version: trying again would not help. */

@@ -147,7 +147,7 @@ static int pick_manual_locked(struct vv_lsm *lsm, const struct vv_version *versi
     return VV_OK;
 }
 
-static struct vv_shape shape_for(const struct vv_lsm *lsm, const struct vv_version *version)
+struct vv_shape vv_lsm_shape(const struct vv_lsm *lsm, const struct vv_version *version)
 {
     struct vv_shape shape = lsm->shape;
     uint64_t total = 0;
@@ -164,7 +164,7 @@ enum choice { CHOOSE_ANY, CHOOSE_ZERO };
 static int choose_locked(struct vv_lsm *lsm, const struct vv_version *version, enum choice choice,
                          struct vv_plan *plan)
 {
-    struct vv_shape shape = shape_for(lsm, version);
+    struct vv_shape shape = vv_lsm_shape(lsm, version);
     if (version->l0_count >= (size_t)ZERO_HASTE * shape.l0_runs && !has_urgent_merge_locked(lsm)) {
         int rc = vv_pick_zero(version, &shape, plan);
         if (rc < 0 || plan->reason != VV_PLAN_NONE)

@@ -286,6 +286,8 @@ void vv_lsm_pause(struct vv_engine *e, int change);
 void vv_lsm_settle(struct vv_engine *e, int change);
 /* Whether nobody has written for a while, or somebody waits for the store to settle. mu is held. */
 bool vv_lsm_idle_locked(struct vv_lsm *lsm);
+/* The shape that the tree should have: its tables are larger the larger it is. */
+struct vv_shape vv_lsm_shape(const struct vv_lsm *lsm, const struct vv_version *version);
 /* Abandons all jobs; no thread tends any more. */
 void vv_lsm_drop_jobs(struct vv_lsm *lsm);
 

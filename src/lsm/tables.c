@@ -56,8 +56,10 @@ int vv_table_meta_new(struct vv_tables *tables, uint64_t number, struct vv_table
     return VV_OK;
 }
 
-static void share_room(struct vv_tables *tables)
+/* One at a time, or the cache might be left with the size of a moment before. */
+static void share_room_locked(struct vv_tables *tables)
 {
+    vv_mutex_assert_held(&tables->mu);
     uint64_t total = tables->options.read_bytes;
     uint64_t mapped = atomic_load(&tables->mapped_bytes);
     uint64_t left = mapped < total ? total - mapped : 0;
@@ -65,10 +67,10 @@ static void share_room(struct vv_tables *tables)
         vv_cache_set_capacity(tables->options.cache, left > total / 8 ? left : total / 8);
 }
 
-static void give_map_room(struct vv_tables *tables, uint64_t size_bytes)
+static void give_map_room_locked(struct vv_tables *tables, uint64_t size_bytes)
 {
     atomic_fetch_sub(&tables->mapped_bytes, size_bytes);
-    share_room(tables);
+    share_room_locked(tables);
 }
 
 void vv_tables_let_go(struct vv_table_meta *meta)
@@ -109,11 +111,12 @@ void vv_tables_drop(struct vv_table_meta *meta)
     struct vv_tables *tables = meta->owner;
     struct vv_table *handle = atomic_load(&meta->handle);
     if (handle != NULL) {
-        if (vv_table_mapped(handle))
-            give_map_room(tables, meta->facts.size_bytes);
+        bool mapped = vv_table_mapped(handle);
         vv_table_unref(handle);
         vv_mutex_lock(&tables->mu);
         tables->open_count--;
+        if (mapped)
+            give_map_room_locked(tables, meta->facts.size_bytes);
         vv_mutex_unlock(&tables->mu);
     }
     if (atomic_load(&meta->obsolete) && !tables->options.readonly) {
@@ -129,7 +132,7 @@ void vv_tables_drop(struct vv_table_meta *meta)
 }
 
 /* Room among the mapped files is taken before the file is opened, and given back if it fails. */
-static bool take_map_room(struct vv_tables *tables, uint64_t size_bytes)
+static bool take_map_room_locked(struct vv_tables *tables, uint64_t size_bytes)
 {
     uint64_t max = tables->options.read_bytes / 8 * 7;
     uint64_t before = atomic_fetch_add(&tables->mapped_bytes, size_bytes);
@@ -137,7 +140,7 @@ static bool take_map_room(struct vv_tables *tables, uint64_t size_bytes)
     if (!fits)
         atomic_fetch_sub(&tables->mapped_bytes, size_bytes);
     else
-        share_room(tables);
+        share_room_locked(tables);
     return fits;
 }
 
@@ -146,7 +149,7 @@ static int open_locked(struct vv_table_meta *meta, struct vv_table **out)
     struct vv_tables *tables = meta->owner;
     vv_mutex_assert_held(&tables->mu);
     struct vv_path path = vv_path_of(tables->options.dir, VV_NAME_TABLE, meta->number);
-    bool map = take_map_room(tables, meta->facts.size_bytes);
+    bool map = take_map_room_locked(tables, meta->facts.size_bytes);
     struct vv_table_open_options options = {
         .order = tables->options.order,
         .account = tables->options.account,
@@ -158,7 +161,7 @@ static int open_locked(struct vv_table_meta *meta, struct vv_table **out)
     };
     int rc = vv_table_open(tables->options.env, path.text, &options, out);
     if (map && (rc != VV_OK || !vv_table_mapped(*out)))
-        give_map_room(tables, meta->facts.size_bytes);
+        give_map_room_locked(tables, meta->facts.size_bytes);
     if (rc == VV_NOTFOUND)
         return vv_fail(VV_CORRUPT, "%s: the file is missing", path.text);
     if (rc < 0)

@@ -414,7 +414,9 @@ static int size_shard(struct shard *s, size_t capacity_bytes)
     size_t wanted = power_of_two_at_least(capacity_bytes / BLOCK_BYTES_USUAL);
     size_t count = wanted < BUCKETS_MIN ? BUCKETS_MIN : wanted;
     s->capacity_bytes = capacity_bytes;
-    if (count == s->bucket_count)
+    /* A capacity that goes up and down a little, with each table that is mapped or dropped, must not
+     * move all blocks about and forget the ghosts each time. */
+    if (count == s->bucket_count || (count < s->bucket_count && count * 4 > s->bucket_count))
         return VV_OK;
     struct cached **buckets = vv_alloc_zero(count * sizeof(struct cached *));
     struct ghost *ghosts = vv_alloc_zero(count * sizeof *ghosts);

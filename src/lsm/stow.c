@@ -319,7 +319,7 @@ static struct vv_stow *hold_writer(struct vv_lsm *lsm, uint64_t above)
     struct vv_stow *found = NULL;
     vv_mutex_lock(&lsm->stow_mu);
     for (struct vv_stow *stow = lsm->stows; stow != NULL; stow = stow->next) {
-        if (stow->writer != NULL && stow->file->number > above &&
+        if (stow->writer != NULL && !stow->sealing && stow->file->number > above &&
             (found == NULL || stow->file->number < found->file->number))
             found = stow;
     }
@@ -360,6 +360,8 @@ int vv_lsm_stow_seal(struct vv_lsm *lsm, bool *worked)
     vv_mutex_lock(&lsm->stow_mu);
     forget_done_locked(lsm);
     struct vv_stow *stow = sealable_locked(lsm);
+    if (stow != NULL)
+        stow->sealing = true;
     vv_mutex_unlock(&lsm->stow_mu);
     *worked = stow != NULL;
     if (stow != NULL) {
@@ -367,6 +369,7 @@ int vv_lsm_stow_seal(struct vv_lsm *lsm, bool *worked)
         vv_mutex_lock(&lsm->stow_mu);
         vv_value_writer_close(stow->writer);
         stow->writer = NULL;
+        stow->sealing = false;
         vv_mutex_unlock(&lsm->stow_mu);
     }
     vv_mutex_unlock(&lsm->sync_mu);

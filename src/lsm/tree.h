@@ -58,6 +58,7 @@ struct vv_stow {
     uint64_t bytes_max;     /* when to begin the next */
     uint32_t in_flight;     /* references given out, not yet in a memtable */
     uint32_t pushing;       /* threads that use the writer without sync_mu: do not close it */
+    bool sealing;           /* the writer is about to be closed: nobody begins to push */
     uint64_t last_memtable; /* the newest memtable that has a reference into it */
     struct vv_stow *next;
 };

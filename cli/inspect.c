@@ -63,8 +63,10 @@ static void entry_json(struct cli_inspection *in, const struct vv_entry *entry)
         cli_out_printf(in->out, ",\"file\":%u,\"offset\":%llu,\"size\":%u", ref.file,
                        (unsigned long long)ref.offset_units * 8, ref.size_bytes);
     } else if (entry->kind == VV_KIND_DELETE_RANGE) {
+        uint32_t id = 0;
+        size_t size = vv_space_decode(entry->value, &id);
         cli_out_byte(in->out, ',');
-        cli_out_json_field(in->out, "to", cli_inspect_slice(entry->value));
+        cli_out_json_field(in->out, "to", cli_inspect_slice(vv_slice_skip(entry->value, size)));
     }
     cli_out_text(in->out, "}\n");
 }
@@ -89,7 +91,7 @@ static void entry_text(struct cli_inspection *in, const struct vv_entry *entry)
                        (unsigned long long)ref.offset_units * 8, ref.size_bytes);
     } else if (entry->kind == VV_KIND_DELETE_RANGE) {
         cli_out_text(in->out, "\tup to ");
-        cli_out_escaped(in->out, value);
+        cli_inspect_key(in->out, entry->value);
     }
     cli_out_byte(in->out, '\n');
 }

@@ -19,14 +19,9 @@ static void facts_json(struct cli_inspection *in, uint64_t number,
                    (unsigned long long)facts->min_seq, (unsigned long long)facts->max_seq);
     cli_inspect_key_json(out, "smallest", vv_buf_slice(&facts->smallest));
     cli_out_byte(out, ',');
-<<<<<<< HEAD
     cli_inspect_key_json(out, "largest", vv_buf_slice(&facts->largest));
-    cli_out_text(out, ",\"value_files\":[");
-=======
-    cli_out_json_field(out, "largest", cli_inspect_slice(vv_buf_slice(&facts->largest)));
     cli_out_printf(out, ",\"ranges\":%llu,\"open_end\":%s,\"value_files\":[",
                    (unsigned long long)facts->ranges, facts->open_end ? "true" : "false");
->>>>>>> 57042fd (wip)
     for (size_t i = 0; i < facts->ref_count; i++)
         cli_out_printf(out, "%s{\"number\":%llu,\"count\":%llu,\"bytes\":%llu}", i > 0 ? "," : "",
                        (unsigned long long)facts->refs[i].file,
@@ -46,15 +41,9 @@ static void facts_text(struct cli_inspection *in, uint64_t number,
                    (unsigned long long)facts->entries, (unsigned long long)facts->tombstones,
                    (unsigned long long)facts->min_seq, (unsigned long long)facts->max_seq);
     cli_out_text(out, "first key  ");
-<<<<<<< HEAD
     cli_inspect_key(out, vv_buf_slice(&facts->smallest));
-    cli_out_text(out, "\nlast key   ");
-    cli_inspect_key(out, vv_buf_slice(&facts->largest));
-=======
-    cli_out_escaped(out, cli_inspect_slice(vv_buf_slice(&facts->smallest)));
     cli_out_text(out, facts->open_end ? "\nends before " : "\nlast key   ");
-    cli_out_escaped(out, cli_inspect_slice(vv_buf_slice(&facts->largest)));
->>>>>>> 57042fd (wip)
+    cli_inspect_key(out, vv_buf_slice(&facts->largest));
     cli_out_byte(out, '\n');
     if (facts->ranges > 0)
         cli_out_printf(out, "%llu deleted ranges\n", (unsigned long long)facts->ranges);

@@ -322,14 +322,9 @@ class Store:
             held = newest.get(entry[0])
             if held is None or held[1] < entry[1]:
                 newest[entry[0]] = entry
-<<<<<<< HEAD
         return [(key[1:], self.value_of(entry)) for key, entry in sorted(newest.items())
-                if entry[2] != DELETE and key[0] == 0]
-=======
-        return [(key, self.value_of(entry)) for key, entry in sorted(newest.items())
-                if entry[2] != DELETE and not any(
+                if entry[2] != DELETE and key[0] == 0 and not any(
                     start <= key < end and seq > entry[1] for start, end, seq in self.ranges)]
->>>>>>> 57042fd (wip)
 
 
 def escape(data):

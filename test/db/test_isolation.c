@@ -16,14 +16,14 @@
  */
 #include "db/store.h"
 #include "db/txn.h"
-#include "env/posix.h"
+#include "env/mem.h"
 #include "harness/rig.h"
 #include "harness/test.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { KEYS = 8, THREADS = 4, ROUNDS = 350, ROUNDS_SOAK = 5000, OPS_MAX = 6, LARGE = 5000 };
+enum { KEYS = 8, THREADS = 4, ROUNDS = 600, ROUNDS_SOAK = 5000, OPS_MAX = 6, LARGE = 5000 };
 
 enum way { WAY_BATCH, WAY_SNAPSHOT, WAY_SERIALIZABLE, WAY_EXCLUSIVE, WAY_COUNT };
 
@@ -386,16 +386,15 @@ static struct findings history_check(struct worker *workers)
 
 static void run(enum way only)
 {
-    struct vv_db_world world = {.env = vv_env_posix(), .tuning = rig_tuning_tiny()};
+    struct vv_db_world world = {.tuning = rig_tuning_tiny()};
     varve_options options = VARVE_OPTIONS_INIT;
     struct worker workers[THREADS];
     varve_snapshot *beginning;
     varve *db;
-    char path[512];
-    (void)snprintf(path, sizeof path, "%s/store", test_tmpdir());
+    CHECK_OK(vv_env_mem_new(&world.env));
     options.background_threads = 1;
     world.tuning.memtable_bytes = 16384;
-    CHECK_OK(vv_db_open(&world, path, &options, &db));
+    CHECK_OK(vv_db_open(&world, "/store", &options, &db));
     CHECK_OK(varve_snapshot_new(db, &beginning)); /* keeps merges from forgetting sequences */
     for (unsigned i = 0; i < THREADS; i++) {
         size_t count = test_soak() ? ROUNDS_SOAK : ROUNDS;
@@ -414,6 +413,7 @@ static void run(enum way only)
         free(workers[i].deeds);
     varve_snapshot_release(beginning);
     CHECK_OK(varve_close(db));
+    vv_env_mem_free(world.env);
 }
 
 TEST(transactions_of_all_kinds_beside_plain_batches_are_isolated_as_promised)

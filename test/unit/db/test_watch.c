@@ -25,8 +25,8 @@ static struct vv_commit *commit_of(varve *db)
 /* A key as the engine knows it: in the default keyspace. Good for the next few calls. */
 static vv_slice inner(const char *key)
 {
-    static char bytes[8][64];
-    static unsigned next;
+    static _Thread_local char bytes[8][64];
+    static _Thread_local unsigned next;
     char *at = bytes[next++ % 8];
     int size = snprintf(at, sizeof bytes[0], "%c%s", 0, key);
     return vv_slice_of(at, (size_t)size);

@@ -386,6 +386,8 @@ TEST(an_order_of_the_users_rules_iterators_and_refuses_prefixes)
     varve_comparator order = {"backwards", backwards, NULL};
     varve_options options = VARVE_OPTIONS_INIT;
     varve_iter_options iter_options = VARVE_ITER_OPTIONS_INIT;
+    static uint8_t large[8192];
+    varve_batch *batch;
     varve_iter *it;
     varve *db;
     options.comparator = &order;
@@ -393,7 +395,21 @@ TEST(an_order_of_the_users_rules_iterators_and_refuses_prefixes)
                              &options, &db));
     memset(&order, 0, sizeof order); /* options are read during the call only */
     CHECK_OK(varve_put(db, str("a"), str("1")));
-    CHECK_OK(varve_put(db, str("b"), str("2")));
+    CHECK_OK(varve_batch_new(&batch));
+    CHECK_OK(varve_batch_put(batch, str("b"), str("2")));
+    CHECK_OK(varve_batch_put(batch, str(""), str("3")));
+    CHECK_OK(varve_batch_put(batch, str("c"), varve_bytes(large, sizeof large)));
+    CHECK_OK(varve_batch_put(batch, str("d"), str("4")));
+    CHECK_OK(varve_batch_delete(batch, str("d")));
+    CHECK_OK(varve_write(db, batch, NULL));
+    varve_batch_clear(batch);
+    CHECK_OK(varve_batch_delete(batch, str("c")));
+    CHECK_OK(varve_write(db, batch, NULL));
+    varve_batch_free(batch);
+    CHECK_OK(varve_iter_open(db, NULL, &it));
+    CHECK_OK(varve_iter_last(it));
+    CHECK_SLICE(varve_iter_key(it), "");
+    varve_iter_close(it);
     iter_options.upper = str("a");
     CHECK_OK(varve_iter_open(db, &iter_options, &it));
     CHECK_OK(varve_iter_first(it));

@@ -18,6 +18,7 @@
 #include <stdatomic.h>
 
 struct vv_engine;
+struct vv_env;
 
 /* "As of now": the engine reads the visible sequence itself, together with its view. */
 #define VV_SEQ_NOW UINT64_MAX
@@ -60,6 +61,26 @@ struct vv_host {
 enum vv_tended {
     VV_TENDED_IDLE,   /* there was nothing to do */
     VV_TENDED_WORKED, /* one bounded step was done: call again */
+};
+
+/* A file of a moment. Its name is free in every store that is made of the moment. */
+struct vv_moment_file {
+    char name[32];
+    uint8_t uuid[16]; /* with the number, given to this file alone, of all stores there are; */
+    uint64_t number;  /* but one that grows has several lengths */
+    uint64_t size_bytes;
+    bool grows; /* it is written to: take the first size_bytes, and by copying */
+};
+
+/* One moment of a store, as files that together are all of it. Valid while it is visited. */
+struct vv_moment {
+    struct vv_env *env;
+    const char *dir; /* where the files are */
+    const uint8_t *uuid;
+    vv_seq seq; /* every change up to it is there, and none after it */
+    const struct vv_moment_file *files;
+    size_t file_count;
+    vv_slice state; /* what the engine needs to know to make a store of the files */
 };
 
 struct vv_engine_iter_options {
@@ -126,6 +147,12 @@ struct vv_engine_ops {
      * all keys that were ever written. Durable when it returns. After a failure that leaves this
      * open, the store is poisoned. */
     int (*note)(struct vv_engine *e, const struct vv_note *note, const struct vv_order *order);
+
+    /* Shows a moment, of now, to `visit`, whose result becomes its own; the files stay as long. All of
+     * them are durable. VV_CONFLICT when something of before the call is in no file yet: flush and try
+     * again. May be NULL. */
+    int (*checkpoint)(struct vv_engine *e,
+                      int (*visit)(void *context, const struct vv_moment *moment), void *context);
 
     int (*check)(struct vv_engine *e, void (*report)(void *context, const char *line),
                  void *context);

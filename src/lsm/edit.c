@@ -18,6 +18,7 @@ enum tag {
     TAG_SNAPSHOT = 14,
     TAG_CLOSED = 15,
     TAG_NOTE = 16,
+    TAG_ORIGIN = 17,
     TAG_SKIPPABLE = 64,
 };
 
@@ -36,6 +37,7 @@ void vv_edit_deinit(struct vv_edit *edit)
     vv_free(edit->values);
     vv_free(edit->values_gone);
     vv_notes_deinit(&edit->notes);
+    vv_lineage_deinit(&edit->lineage);
     *edit = (struct vv_edit){0};
 }
 
@@ -212,6 +214,13 @@ static void put_note(struct field *f, const struct vv_note *note, struct vv_buf 
     put_field(f, TAG_NOTE, out);
 }
 
+static void put_origin(struct field *f, const struct vv_origin *origin, struct vv_buf *out)
+{
+    put_bytes(f, vv_slice_of(origin->uuid, sizeof origin->uuid));
+    put_number(f, origin->below);
+    put_field(f, TAG_ORIGIN, out);
+}
+
 int vv_edit_encode(const struct vv_edit *edit, struct vv_buf *out)
 {
     struct field f = {VV_BUF_INIT, VV_OK};
@@ -233,6 +242,8 @@ int vv_edit_encode(const struct vv_edit *edit, struct vv_buf *out)
         put_number_field(&f, TAG_VALUE_GONE, edit->values_gone[i], out);
     for (size_t i = 0; i < edit->notes.count; i++)
         put_note(&f, &edit->notes.list[i], out);
+    for (size_t i = 0; i < edit->lineage.count; i++)
+        put_origin(&f, &edit->lineage.list[i], out);
     if (edit->snapshot)
         put_field(&f, TAG_SNAPSHOT, out);
     if (edit->closed_log > 0) {
@@ -399,6 +410,13 @@ static int read_note(struct vv_reader *r, struct vv_edit *out)
     return vv_notes_set(&out->notes, (uint32_t)id, vv_read_bytes(r, vv_reader_left(r)));
 }
 
+static int read_origin(struct vv_reader *r, struct vv_edit *out)
+{
+    vv_slice uuid = vv_read_bytes(r, VV_TABLE_UUID_SIZE);
+    uint64_t below = vv_read_varint(r);
+    return r->bad ? damaged("origin") : vv_lineage_add(&out->lineage, uuid.data, below);
+}
+
 static int read_field(uint64_t tag, struct vv_reader *r, struct vv_edit *out)
 {
     switch (tag) {
@@ -413,6 +431,7 @@ static int read_field(uint64_t tag, struct vv_reader *r, struct vv_edit *out)
     case TAG_SNAPSHOT: out->snapshot = true; return VV_OK;
     case TAG_CLOSED: return read_closed(r, out);
     case TAG_NOTE: return read_note(r, out);
+    case TAG_ORIGIN: return read_origin(r, out);
     default:
         if (tag < TAG_SKIPPABLE)
             return vv_fail(VV_UNSUPPORTED,
@@ -427,7 +446,7 @@ static int read_field(uint64_t tag, struct vv_reader *r, struct vv_edit *out)
 static bool once_only(uint64_t tag)
 {
     return tag < TAG_SKIPPABLE && tag != TAG_TABLE_ADD && tag != TAG_TABLE_GONE &&
-           tag != TAG_VALUE_FILE && tag != TAG_VALUE_GONE && tag != TAG_NOTE;
+           tag != TAG_VALUE_FILE && tag != TAG_VALUE_GONE && tag != TAG_NOTE && tag != TAG_ORIGIN;
 }
 
 int vv_edit_decode(vv_slice raw, struct vv_edit *out)
@@ -525,6 +544,14 @@ static int print_head(const struct vv_edit *e, struct vv_buf *out)
     return rc;
 }
 
+static int print_origin(const struct vv_origin *origin, struct vv_buf *out)
+{
+    int rc = vv_buf_printf(out, "files below %" PRIu64 " are of store ", origin->below);
+    for (size_t i = 0; rc == VV_OK && i < sizeof origin->uuid; i++)
+        rc = vv_buf_printf(out, "%02x", (unsigned)origin->uuid[i]);
+    return rc == VV_OK ? vv_buf_printf(out, "\n") : rc;
+}
+
 int vv_edit_print(const struct vv_edit *e, struct vv_buf *out)
 {
     int rc = print_head(e, out);
@@ -538,5 +565,7 @@ int vv_edit_print(const struct vv_edit *e, struct vv_buf *out)
         rc = vv_buf_printf(out, "remove value file %" PRIu64 "\n", e->values_gone[i]);
     for (size_t i = 0; rc == VV_OK && i < e->notes.count; i++)
         rc = print_note(&e->notes.list[i], out);
+    for (size_t i = 0; rc == VV_OK && i < e->lineage.count; i++)
+        rc = print_origin(&e->lineage.list[i], out);
     return rc;
 }

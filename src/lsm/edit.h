@@ -3,7 +3,7 @@
  *
  * edit   fields, each: tag varint, size varint, content. Integers in contents are varints; "sized"
  *        is a varint size and bytes. Tags below 64 must be known; higher ones may be skipped. Tags
- *        6, 7, 9, 11 and 16 come as often as there is something to say, the others once at most.
+ *        6, 7, 9, 11, 16 and 17 come as often as there is something to say, the others once at most.
  *
  *    1  format      version (1), uuid 16 bytes, engine sized ("lsm"), comparator name sized,
  *                   required: feature bits that a reader must know; none yet
@@ -23,6 +23,8 @@
  *   15  closed      log number, bytes: the store was closed in order, and this log, the newest, and
  *                   all before it are synced up to here
  *   16  note        id, text to the end of the field; an empty text takes the note back
+ *   17  origin      uuid 16 bytes, below: tables and value files with lower numbers, down to the
+ *                   origin before it, were written under this uuid (lsm/lineage.h)
  *
  * The format stands first in its edit. What follows in it, and what may follow the content of any
  * other tag below 64, is told by its feature bits: a build that does not know one refuses the store
@@ -32,6 +34,7 @@
 #define VV_LSM_EDIT_H
 
 #include "base/buf.h"
+#include "lsm/lineage.h"
 #include "lsm/notes.h"
 #include "sst/table.h"
 
@@ -76,6 +79,7 @@ struct vv_edit {
     uint64_t *values_gone;
     size_t value_gone_count;
     struct vv_notes notes;
+    struct vv_lineage lineage;
 };
 
 void vv_edit_deinit(struct vv_edit *edit);

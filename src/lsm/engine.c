@@ -73,6 +73,7 @@ int vv_recover_rooms(struct vv_lsm *lsm)
     if (rc < 0)
         return rc;
     tables.cache = lsm->cache;
+    tables.lineage = values.lineage = &lsm->lineage;
     memcpy(tables.uuid, lsm->uuid, sizeof tables.uuid);
     memcpy(values.uuid, lsm->uuid, sizeof values.uuid);
     if ((rc = vv_tables_new(&tables, &lsm->tables)) < 0)
@@ -192,6 +193,7 @@ void vv_lsm_free(struct vv_lsm *lsm)
     vv_cache_free(lsm->cache);
     vv_mempool_unref(lsm->mempool);
     vv_notes_deinit(&lsm->notes);
+    vv_lineage_deinit(&lsm->lineage);
     vv_mutex_deinit(&lsm->mu);
     vv_mutex_deinit(&lsm->install_mu);
     vv_mutex_deinit(&lsm->stow_mu);
@@ -252,6 +254,7 @@ static const struct vv_engine_ops lsm_ops = {
     .pause = vv_lsm_pause,
     .settle = vv_lsm_settle,
     .note = vv_lsm_note,
+    .checkpoint = vv_lsm_checkpoint,
     .check = vv_lsm_check,
     .close = close_engine,
 };

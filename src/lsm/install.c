@@ -126,9 +126,22 @@ static int snapshot_format(const struct vv_lsm *lsm, struct vv_edit *edit)
     return vv_buf_assign(&edit->comparator, vv_slice_str(vv_order_name(lsm->laid_order)));
 }
 
+/* What is neither of a version nor a number. */
 static int snapshot_notes(const struct vv_lsm *lsm, struct vv_edit *edit)
 {
-    return vv_notes_apply(&edit->notes, &lsm->notes);
+    int rc = vv_notes_apply(&edit->notes, &lsm->notes);
+    return rc == VV_OK ? vv_lineage_append(&edit->lineage, &lsm->lineage) : rc;
+}
+
+int vv_lsm_snapshot_edit(const struct vv_lsm *lsm, const struct vv_version *version,
+                         struct vv_edit *edit)
+{
+    int rc = snapshot_format(lsm, edit);
+    if (rc == VV_OK)
+        rc = snapshot_tables(version, edit);
+    if (rc == VV_OK)
+        rc = snapshot_values(version, edit);
+    return rc == VV_OK ? snapshot_notes(lsm, edit) : rc;
 }
 
 int vv_lsm_rewrite_manifest(struct vv_lsm *lsm, const struct vv_version *version, bool *unclear)
@@ -138,8 +151,7 @@ int vv_lsm_rewrite_manifest(struct vv_lsm *lsm, const struct vv_version *version
     uint64_t number = vv_lsm_next_file(lsm);
     int rc;
     *unclear = false;
-    if ((rc = snapshot_format(lsm, &edit)) < 0 || (rc = snapshot_tables(version, &edit)) < 0 ||
-        (rc = snapshot_values(version, &edit)) < 0 || (rc = snapshot_notes(lsm, &edit)) < 0)
+    if ((rc = vv_lsm_snapshot_edit(lsm, version, &edit)) < 0)
         goto out;
     edit.next_file = atomic_load(&lsm->next_file);
     rc = vv_manifest_create(lsm->options.env, lsm->options.path, number, &edit, &manifest, unclear);
@@ -362,6 +374,15 @@ static int install_note(struct vv_lsm *lsm, const struct vv_note *note,
     return rc;
 }
 
+/* The newest memtable that may hold something that was written before now. */
+static uint64_t written_id(struct vv_lsm *lsm)
+{
+    vv_mutex_lock(&lsm->write_mu);
+    uint64_t id = vv_memtable_count(lsm->active) > 0 ? lsm->active_id : lsm->active_id - 1;
+    vv_mutex_unlock(&lsm->write_mu);
+    return id;
+}
+
 int vv_lsm_note(struct vv_engine *e, const struct vv_note *note, const struct vv_order *order)
 {
     struct vv_lsm *lsm = (struct vv_lsm *)e;
@@ -373,7 +394,9 @@ int vv_lsm_note(struct vv_engine *e, const struct vv_note *note, const struct vv
     int rc = order == NULL || order == vv_lsm_order(lsm) ? VV_OK : reorder_memory(lsm, order);
     if (rc < 0)
         return rc;
+    uint64_t before = written_id(lsm);
     vv_mutex_lock(&lsm->install_mu);
+    lsm->noted_id = before > lsm->noted_id ? before : lsm->noted_id;
     rc = install_note(lsm, note, order, &old, &unclear);
     vv_mutex_unlock(&lsm->install_mu);
     vv_lsm_retire_view(lsm, old);

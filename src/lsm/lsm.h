@@ -57,6 +57,11 @@ VV_MUST int vv_lsm_open(const struct vv_lsm_options *options, struct vv_engine *
 VV_MUST int vv_lsm_notes(struct vv_env *env, const char *path,
                          int (*visit)(void *context, const struct vv_note *note), void *context);
 
+/* Makes a store of the files of a moment (kv/engine.h), which lie durably in the directory under their
+ * names. It has a UUID of its own, so that neither it nor anything that it writes is ever taken for
+ * the store that it was made from. Durable when it returns. */
+VV_MUST int vv_lsm_establish(struct vv_env *env, const char *path, vv_slice state);
+
 /* What a directory holds, by its names; where they are ambiguous, by CURRENT. */
 enum vv_lsm_found {
     VV_LSM_FOUND_NOTHING, /* no such directory, or empty (a lock file does not count) */

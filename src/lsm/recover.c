@@ -99,7 +99,8 @@ static int apply_edit(void *context, const struct vv_edit *edit)
         if ((rc = vv_edit_add_value_file(sum, &edit->values[i])) < 0)
             return rc;
     }
-    if ((rc = vv_notes_apply(&sum->notes, &edit->notes)) < 0)
+    if ((rc = vv_notes_apply(&sum->notes, &edit->notes)) < 0 ||
+        (rc = vv_lineage_append(&sum->lineage, &edit->lineage)) < 0)
         return rc;
     if (edit->closed_log > 0) {
         sum->closed_log = edit->closed_log;
@@ -297,6 +298,8 @@ int vv_recover_read(struct vv_lsm *lsm, struct vv_recovered *out)
     lsm->closed_log = sum.closed_log;
     lsm->closed_bytes = sum.closed_bytes;
     lsm->flushed_seq = sum.flushed_seq;
+    lsm->lineage = sum.lineage;
+    sum.lineage = (struct vv_lineage){NULL, 0};
     if ((rc = vv_recover_order(lsm, &sum)) < 0 || (rc = vv_recover_rooms(lsm)) < 0 ||
         (rc = make_version(lsm, &sum, &out->version)) < 0)
         goto out;

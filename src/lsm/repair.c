@@ -98,7 +98,8 @@ static int list_of(const struct repair *r, enum vv_name_kind wanted, struct vv_b
 
 /* ---------------------------------------------------------------------------------- what there is */
 
-/* Any log's header tells whose files these are. */
+/* Any log's header tells whose files these are; those of value files last, for they may have come with
+ * a copy of another store, and then the newest first. */
 static int find_uuid(struct repair *r)
 {
     struct vv_lsm *lsm = r->lsm;
@@ -110,7 +111,7 @@ static int find_uuid(struct repair *r)
             struct vv_log_expect any = {0};
             struct vv_log_reader *reader = NULL;
             uint64_t number;
-            memcpy(&number, numbers.data + i * sizeof number, sizeof number);
+            memcpy(&number, numbers.data + numbers.size - (i + 1) * sizeof number, sizeof number);
             struct vv_path path = vv_path_of(lsm->options.path, kinds[k], number);
             if (vv_log_reader_open(lsm->options.env, path.text, &any, &reader) == VV_OK) {
                 memcpy(lsm->uuid, vv_log_reader_head(reader)->uuid, sizeof lsm->uuid);
@@ -126,6 +127,35 @@ static int find_uuid(struct repair *r)
     return vv_fail(VV_CORRUPT, "%s: no file says which store this was", lsm->options.path);
 }
 
+/* Without a MANIFEST the value files themselves tell under which UUIDs they were written. */
+static int find_lineage(struct repair *r)
+{
+    struct vv_lsm *lsm = r->lsm;
+    struct vv_buf numbers = VV_BUF_INIT;
+    uint8_t uuid[VV_UUID_SIZE]; /* of the file before, */
+    uint64_t before = 0;        /* which has this number */
+    int rc = list_of(r, VV_NAME_VALUES, &numbers);
+    for (size_t i = 0; rc == VV_OK && i < numbers.size / sizeof(uint64_t); i++) {
+        struct vv_log_expect any = {.kind = VV_LOG_VALUES};
+        struct vv_log_reader *reader = NULL;
+        uint64_t number;
+        memcpy(&number, numbers.data + i * sizeof number, sizeof number);
+        struct vv_path path = vv_path_of(lsm->options.path, VV_NAME_VALUES, number);
+        if (vv_log_reader_open(lsm->options.env, path.text, &any, &reader) != VV_OK)
+            continue;
+        const uint8_t *now = vv_log_reader_head(reader)->uuid;
+        if (before > 0 && memcmp(uuid, now, sizeof uuid) != 0)
+            rc = vv_lineage_add(&lsm->lineage, uuid, number);
+        memcpy(uuid, now, sizeof uuid);
+        before = number;
+        vv_log_reader_close(reader);
+    }
+    if (rc == VV_OK && before > 0 && memcmp(uuid, lsm->uuid, sizeof uuid) != 0)
+        rc = vv_lineage_add(&lsm->lineage, uuid, before + 1);
+    vv_buf_deinit(&numbers);
+    return rc;
+}
+
 static int read_manifest(struct repair *r)
 {
     struct vv_lsm *lsm = r->lsm;
@@ -133,6 +163,9 @@ static int read_manifest(struct repair *r)
     r->has_manifest = rc == VV_OK;
     if (rc == VV_OK) {
         r->last_seq = lsm->flushed_seq = r->sum.flushed_seq;
+        rc = vv_lineage_append(&lsm->lineage, &r->sum.lineage);
+        if (rc < 0)
+            return rc;
         lsm->log_number = r->sum.log_number;
         if ((rc = vv_recover_order(lsm, &r->sum)) < 0)
             return rc;
@@ -143,7 +176,8 @@ static int read_manifest(struct repair *r)
     say(r, vv_error_story());
     say(r, "without a MANIFEST, all tables and logs of the directory are taken");
     vv_edit_deinit(&r->sum);
-    if ((rc = find_uuid(r)) < 0 || (rc = vv_recover_order(lsm, &r->sum)) < 0)
+    if ((rc = find_uuid(r)) < 0 || (rc = find_lineage(r)) < 0 ||
+        (rc = vv_recover_order(lsm, &r->sum)) < 0)
         return rc;
     return vv_recover_next_file(lsm, 1);
 }
@@ -159,6 +193,13 @@ static bool in_force(const struct repair *r, uint64_t number)
     return false;
 }
 
+/* Tables say themselves whose they are; without a MANIFEST nobody knows better. */
+static const uint8_t *uuid_of_table(const struct repair *r, uint64_t number)
+{
+    const struct vv_lsm *lsm = r->lsm;
+    return r->has_manifest ? vv_lineage_uuid(&lsm->lineage, lsm->uuid, number) : NULL;
+}
+
 static int open_table(struct repair *r, uint64_t number)
 {
     struct vv_lsm *lsm = r->lsm;
@@ -166,7 +207,7 @@ static int open_table(struct repair *r, uint64_t number)
     struct vv_table_open_options options = {.order = vv_lsm_order(lsm),
                                             .account = lsm->options.account,
                                             .number = number,
-                                            .uuid = lsm->uuid};
+                                            .uuid = uuid_of_table(r, number)};
     struct vv_table *table = NULL;
     struct vv_table_facts facts = {0};
     int rc = vv_table_open(lsm->options.env, path.text, &options, &table);

@@ -155,7 +155,7 @@ static int open_locked(struct vv_table_meta *meta, struct vv_table **out)
         .account = tables->options.account,
         .cache = tables->options.cache,
         .number = meta->number,
-        .uuid = tables->options.uuid,
+        .uuid = vv_lineage_uuid(tables->options.lineage, tables->options.uuid, meta->number),
         .size_bytes = meta->facts.size_bytes,
         .map = map,
     };

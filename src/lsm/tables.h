@@ -7,6 +7,7 @@
 #define VV_LSM_TABLES_H
 
 #include "env/env.h"
+#include "lsm/lineage.h"
 #include "lsm/version.h"
 
 struct vv_tables;
@@ -18,6 +19,7 @@ struct vv_tables_options {
     struct vv_account *account;
     struct vv_cache *cache;
     uint8_t uuid[VV_TABLE_UUID_SIZE];
+    const struct vv_lineage *lineage; /* of tables that have another one; may be NULL */
     uint64_t read_bytes; /* for mapped tables and the cache together: what is mapped needs no cache,
                           * so tables are mapped up to seven eighths of this and the cache shrinks */
     bool readonly;       /* never remove a file */

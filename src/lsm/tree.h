@@ -15,6 +15,7 @@
 #include "env/epoch.h"
 #include "env/thread.h"
 #include "lsm/edit.h"
+#include "lsm/lineage.h"
 #include "lsm/lsm.h"
 #include "lsm/manifest.h"
 #include "lsm/memtable.h"
@@ -83,6 +84,7 @@ struct vv_lsm {
     struct vv_lsm_options options;
     struct vv_shape shape;
     uint8_t uuid[VV_TABLE_UUID_SIZE];
+    struct vv_lineage lineage; /* of the stores that this one was copied from */
     struct vv_cache *cache;
     struct vv_mempool *mempool;
     struct vv_tables *tables;
@@ -125,6 +127,7 @@ struct vv_lsm {
     uint64_t log_number; /* as the MANIFEST has it */
     vv_seq flushed_seq;
     struct vv_notes notes;
+    uint64_t noted_id;   /* memtables up to this one are older than the latest note */
     uint64_t closed_log; /* of the last orderly close: this log is whole up to closed_bytes */
     uint64_t closed_bytes;
 
@@ -190,6 +193,11 @@ VV_MUST int vv_lsm_install(struct vv_lsm *lsm, struct vv_edit *edit,
 /* Puts the whole state into a new MANIFEST. install_mu is held, or nobody else is there yet. */
 VV_MUST int vv_lsm_rewrite_manifest(struct vv_lsm *lsm, const struct vv_version *version,
                                     bool *unclear);
+
+/* Adds to an empty edit all there is to say of the tree with this version, but for the next file
+ * number. install_mu is held, or nobody else is there yet. */
+VV_MUST int vv_lsm_snapshot_edit(const struct vv_lsm *lsm, const struct vv_version *version,
+                                 struct vv_edit *edit);
 
 /* The note operation of the treaty. */
 VV_MUST int vv_lsm_note(struct vv_engine *e, const struct vv_note *note,
@@ -291,6 +299,12 @@ bool vv_lsm_idle_locked(struct vv_lsm *lsm);
 struct vv_shape vv_lsm_shape(const struct vv_lsm *lsm, const struct vv_version *version);
 /* Abandons all jobs; no thread tends any more. */
 void vv_lsm_drop_jobs(struct vv_lsm *lsm);
+
+/* --------------------------------------------------------------------------------- checkpoint.c */
+
+VV_MUST int vv_lsm_checkpoint(struct vv_engine *e,
+                              int (*visit)(void *context, const struct vv_moment *moment),
+                              void *context);
 
 /* -------------------------------------------------------------------------------------- check.c */
 

@@ -162,6 +162,11 @@ static bool serves_itself(const struct vv_value_file *file)
     return file->serve_count == 1 && file->serves[0] == file->number;
 }
 
+static const uint8_t *uuid_of(const struct vv_values *values, uint64_t number)
+{
+    return vv_lineage_uuid(values->options.lineage, values->options.uuid, number);
+}
+
 static int handle_open(struct vv_value_file *file, struct vv_value_handle **out)
 {
     struct vv_values *values = file->owner;
@@ -184,7 +189,7 @@ static int handle_open(struct vv_value_file *file, struct vv_value_handle **out)
         goto out;
     }
     if (h->head.kind != VV_LOG_VALUES || h->head.number != file->number ||
-        memcmp(h->head.uuid, values->options.uuid, VV_UUID_SIZE) != 0) {
+        memcmp(h->head.uuid, uuid_of(values, file->number), VV_UUID_SIZE) != 0) {
         rc = vv_fail(VV_CORRUPT, "%s: the header at offset 0 is of another file", path.text);
         goto out;
     }
@@ -361,7 +366,7 @@ int vv_values_check(struct vv_value_file *file, uint64_t *count, uint64_t *bytes
     bool whole = atomic_load(&file->sealed) && atomic_load(&file->record_count) > 0;
     struct vv_log_expect expect = {.kind = VV_LOG_VALUES,
                                    .number = file->number,
-                                   .uuid = file->owner->options.uuid,
+                                   .uuid = uuid_of(file->owner, file->number),
                                    .later_prev_synced = whole};
     struct vv_log_reader *reader = NULL;
     struct vv_record record;
@@ -384,7 +389,7 @@ int vv_values_read_serves(struct vv_values *values, uint64_t number, struct vv_b
 {
     struct vv_path path = vv_path_of(values->options.dir, VV_NAME_VALUES, number);
     struct vv_log_expect expect = {
-        .kind = VV_LOG_VALUES, .number = number, .uuid = values->options.uuid};
+        .kind = VV_LOG_VALUES, .number = number, .uuid = uuid_of(values, number)};
     struct vv_log_reader *reader = NULL;
     struct vv_record record;
     uint64_t offset;

@@ -24,6 +24,7 @@
 #include "env/env.h"
 #include "kv/pin.h"
 #include "kv/ref.h"
+#include "lsm/lineage.h"
 #include "lsm/version.h"
 
 struct vv_values;
@@ -33,6 +34,7 @@ struct vv_values_options {
     const char *dir; /* lives longer */
     struct vv_account *account;
     uint8_t uuid[VV_TABLE_UUID_SIZE];
+    const struct vv_lineage *lineage; /* of files that have another one; may be NULL */
     bool readonly;
 };
 

@@ -84,6 +84,8 @@ def read_edit(body, what):
         elif tag == 16:
             content = (inner.varint(), inner.bytes(inner.left()))
             need(content[0] < 1 << 32 and len(content[1]) <= 4096, what, "has no such note")
+        elif tag == 17:
+            content = (inner.bytes(16), inner.varint())
         elif tag < 64:
             raise Unsupported(f"{what}: a field {tag}")
         else:
@@ -100,6 +102,7 @@ class State:
         self.format, self.next_file, self.flushed, self.log = None, 0, 0, 0
         self.closed = (0, 0)
         self.tables, self.values, self.notes = {}, {}, {}
+        self.origins = []
 
     def apply(self, fields):
         for tag, content in fields:
@@ -127,6 +130,14 @@ class State:
                 self.notes[content[0]] = content[1]
                 if not content[1]:
                     del self.notes[content[0]]
+            elif tag == 17:
+                need(content[1] > max([below for _, below in self.origins], default=0),
+                     "an origin is out of order")
+                self.origins.append(content)
+
+    def uuid_of(self, number):
+        """Under which UUID a table or value file was written."""
+        return next((uuid for uuid, below in self.origins if number < below), self.format[1])
 
 
 def read_manifest(directory, number):

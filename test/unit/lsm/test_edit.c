@@ -45,6 +45,8 @@ static struct vv_edit whole_edit(void)
     CHECK_OK(vv_edit_remove_table(&edit, UINT64_MAX));
     CHECK_OK(vv_edit_add_value_file(&edit, &file));
     CHECK_OK(vv_edit_remove_value_file(&edit, 99));
+    CHECK_OK(vv_lineage_add(&edit.lineage, edit.uuid, 5));
+    CHECK_OK(vv_lineage_add(&edit.lineage, edit.uuid, UINT64_MAX));
     vv_buf_deinit(&facts.largest);
     return edit;
 }
@@ -88,6 +90,8 @@ TEST(an_edit_reads_back_as_it_was_written)
     CHECK_EQ_U64(back.values[0].serves[2], 100);
     CHECK(back.values[0].sealed);
     CHECK_EQ_U64(back.values_gone[0], 99);
+    CHECK_EQ_U64(back.lineage.count, 2);
+    CHECK_EQ_U64(back.lineage.list[0].below, 5);
     vv_edit_deinit(&edit);
     vv_edit_deinit(&back);
     vv_buf_deinit(&raw);
@@ -114,7 +118,7 @@ TEST(an_edit_in_words_names_every_file)
                                   "table 13 ",       "remove table 5",
                                   "value file 101 ", "remove value file 99",
                                   "1234567",         "lsm",
-                                  "bytewise"};
+                                  "bytewise",        "files below 5 are of store 3031"};
     for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++) {
         if (strstr((const char *)text.data, wanted[i]) == NULL)
             test_fail(__FILE__, __LINE__, "\"%s\" is not in: %s", wanted[i], text.data);
@@ -272,6 +276,31 @@ TEST(value_files_must_make_sense)
     CHECK_RC(FIELD(9, "\5\1\1\1\2\5\5"), VV_CORRUPT);
     CHECK_RC(FIELD(9, "\5\1\1\1\2\5"), VV_CORRUPT);
     CHECK_RC(FIELD(9, "\5\1\1\1\377\377\377\377\377\377\77"), VV_CORRUPT);
+}
+
+TEST(origins_must_make_sense)
+{
+    CHECK_OK(FIELD(17, "uuuuuuuuuuuuuuuu\5"));
+    CHECK_RC(FIELD(17, "uuuuuuuuuuuuuuuu\0"), VV_CORRUPT);
+    CHECK_RC(FIELD(17, "uuuuuuuuuuuuuuuu"), VV_CORRUPT);
+    CHECK_RC(FIELD(17, "uuuuuuuuuuuuuuuu\5x"), VV_CORRUPT);
+    CHECK_RC(decode_twice("\21\21uuuuuuuuuuuuuuuu\5"), VV_CORRUPT); /* two stores' files */
+}
+
+TEST(files_are_of_the_first_origin_that_is_above_them)
+{
+    struct vv_lineage lineage = {NULL, 0};
+    const uint8_t a[16] = {1}, b[16] = {2}, own[16] = {3};
+    CHECK_EQ_INT(*vv_lineage_uuid(NULL, own, 1), 3);
+    CHECK_OK(vv_lineage_add(&lineage, a, 10));
+    CHECK_OK(vv_lineage_add(&lineage, b, 20));
+    CHECK_RC(vv_lineage_add(&lineage, own, 20), VV_CORRUPT);
+    CHECK_EQ_INT(*vv_lineage_uuid(&lineage, own, 1), 1);
+    CHECK_EQ_INT(*vv_lineage_uuid(&lineage, own, 9), 1);
+    CHECK_EQ_INT(*vv_lineage_uuid(&lineage, own, 10), 2);
+    CHECK_EQ_INT(*vv_lineage_uuid(&lineage, own, 19), 2);
+    CHECK_EQ_INT(*vv_lineage_uuid(&lineage, own, 20), 3);
+    vv_lineage_deinit(&lineage);
 }
 
 TEST(an_edit_takes_any_number_of_files)

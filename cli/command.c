@@ -118,12 +118,12 @@ const struct cli_command cli_commands[] = {
      "go to standard error as `error: …`, and the status is 2 if there was any.\n",
      "varve shell books\n"
      "printf 'put a 1\\nget a\\n' | varve shell books\n"},
-    {"begin", "", "gather the puts and dels that follow in a batch", CLI_IN_SHELL, true,
+    {"begin", "", "begin a transaction, or a level within one", CLI_IN_SHELL, true,
      CLI_OPEN_EXISTING, CLI_OPERANDS_NONE, 0, 0, CLI_BIT(HELP), cli_run_begin, NULL, NULL},
-    {"commit", "", "apply the batch as one", CLI_IN_SHELL, true, CLI_OPEN_EXISTING,
+    {"commit", "", "make its changes happen as one", CLI_IN_SHELL, true, CLI_OPEN_EXISTING,
      CLI_OPERANDS_NONE, 0, 0, CLI_BIT(HELP), cli_run_commit, NULL, NULL},
-    {"abort", "", "forget the batch", CLI_IN_SHELL, true, CLI_OPEN_EXISTING, CLI_OPERANDS_NONE, 0,
-     0, CLI_BIT(HELP), cli_run_abort, NULL, NULL},
+    {"rollback", "", "take its changes back", CLI_IN_SHELL, true, CLI_OPEN_EXISTING,
+     CLI_OPERANDS_NONE, 0, 0, CLI_BIT(HELP), cli_run_rollback, NULL, NULL},
     {"bench", "", "measure the speed of a store", CLI_OUTSIDE, true, CLI_OPEN_NOTHING,
      CLI_OPERANDS_NONE, 0, 0, OPTIONS_STORE | OPTIONS_BENCH, cli_run_bench,
      "Workloads run one after another on the same store, which is made if there is none and stays\n"

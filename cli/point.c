@@ -44,9 +44,8 @@ static int answer_write(struct cli_job *job, int rc, const char *what)
 
 static int put(struct cli_job *job, varve_slice key, varve_slice value)
 {
-    bool in_batch = job->shell != NULL && job->shell->batch != NULL;
-    int rc =
-        in_batch ? varve_batch_put(job->shell->batch, key, value) : varve_put(job->db, key, value);
+    varve_txn *txn = cli_txn(job);
+    int rc = txn != NULL ? varve_txn_put(txn, NULL, key, value) : varve_put(job->db, key, value);
     return answer_write(job, rc, "put");
 }
 
@@ -112,7 +111,8 @@ int cli_run_get(struct cli_job *job)
 {
     varve_slice key = job->args.operands[0].bytes;
     varve_pinned value = {0};
-    int rc = varve_get(job->db, key, &value);
+    varve_txn *txn = cli_txn(job);
+    int rc = txn != NULL ? varve_txn_get(txn, NULL, key, &value) : varve_get(job->db, key, &value);
     if (rc < 0)
         return cli_complain_store(rc, "get");
     if (rc == VARVE_NOTFOUND) {
@@ -135,10 +135,18 @@ static int gather_deletes(const struct cli_args *args, varve_batch *batch)
     return rc;
 }
 
+static int delete_in(const struct cli_args *args, varve_txn *txn)
+{
+    int rc = VARVE_OK;
+    for (size_t i = 0; i < args->count && rc == VARVE_OK; i++)
+        rc = varve_txn_delete(txn, NULL, args->operands[i].bytes);
+    return rc;
+}
+
 int cli_run_del(struct cli_job *job)
 {
-    if (job->shell != NULL && job->shell->batch != NULL)
-        return answer_write(job, gather_deletes(&job->args, job->shell->batch), "del");
+    if (cli_txn(job) != NULL)
+        return answer_write(job, delete_in(&job->args, cli_txn(job)), "del");
 
     varve_batch *batch = NULL;
     int rc;
@@ -154,7 +162,9 @@ out:
 
 int cli_run_exists(struct cli_job *job)
 {
-    int rc = varve_exists(job->db, job->args.operands[0].bytes);
+    varve_slice key = job->args.operands[0].bytes;
+    varve_txn *txn = cli_txn(job);
+    int rc = txn != NULL ? varve_txn_exists(txn, NULL, key) : varve_exists(job->db, key);
     if (rc < 0)
         return cli_complain_store(rc, "exists");
     if (!cli_given(&job->args, CLI_OPT_QUIET))

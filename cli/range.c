@@ -1,5 +1,7 @@
 #include "range.h"
 
+#include "shell.h"
+
 enum { CHUNK_COUNT = 256 };
 
 struct walk {
@@ -58,7 +60,9 @@ int cli_range_walk(const struct cli_job *job, enum cli_parts parts,
     options.keys_only = parts == CLI_KEYS_ONLY;
     if (cli_option_count(&job->args, CLI_OPT_LIMIT, 0, UINT64_MAX, &w.left) != CLI_FINE)
         return CLI_ERROR;
-    int rc = varve_iter_open(job->db, &options, &w.iter);
+    varve_txn *txn = cli_txn(job);
+    int rc = txn != NULL ? varve_txn_iter_open(txn, NULL, &options, &w.iter)
+                         : varve_iter_open(job->db, &options, &w.iter);
     if (rc < 0)
         return cli_complain_store(rc, "scan");
     int status = cli_given(&job->args, CLI_OPT_REVERSE) ? walk_backward(&w) : walk_forward(&w);

@@ -1,6 +1,6 @@
 /*
  * The shell: one command a line on one open store. The words, their options and what they do come
- * from the table of commands; this file reads lines and keeps the batch.
+ * from the table of commands; this file reads lines and keeps the transaction.
  *
  * On a terminal it edits lines with libedit where that is built in. Elsewhere each answer is
  * written at once, so that a program can talk to it through two pipes.
@@ -25,50 +25,57 @@
 
 /* ------------------------------------------------------------------------------------ commands */
 
+varve_txn *cli_txn(const struct cli_job *job)
+{
+    return job->shell != NULL ? job->shell->txn : NULL;
+}
+
+/* A transaction within another is a savepoint. */
 int cli_run_begin(struct cli_job *job)
 {
-    if (job->shell->batch != NULL)
-        return cli_complain("there is a batch already: commit or abort it first");
-    int rc = varve_batch_new(&job->shell->batch);
+    varve_txn **txn = &job->shell->txn;
+    int rc = *txn == NULL ? varve_txn_begin(job->db, NULL, txn) : varve_txn_savepoint(*txn);
     if (rc < 0)
         return cli_complain_store(rc, "begin");
     cli_out_text(job->out, "OK\n");
     return CLI_FINE;
 }
 
-static int end_batch(struct cli_job *job, int (*act)(varve *db, const varve_batch *batch))
+/* Ends the innermost level, or the whole. */
+static int end_level(struct cli_job *job, int (*level)(varve_txn *txn),
+                     int (*whole)(varve_txn *txn))
 {
-    if (job->shell->batch == NULL)
-        return cli_complain("there is no batch: begin one first");
-    int rc = act(job->db, job->shell->batch);
+    varve_txn *txn = job->shell->txn;
+    if (txn == NULL)
+        return cli_complain("there is no transaction: begin one first");
+    bool is_last = varve_txn_depth(txn) == 0;
+    int rc = is_last ? whole(txn) : level(txn);
+    if (is_last) {
+        varve_txn_end(txn);
+        job->shell->txn = NULL;
+    }
+    if (rc == VARVE_CONFLICT)
+        return cli_complain(
+            "commit: somebody else changed the same keys first; nothing was written");
     if (rc < 0)
         return cli_complain_store(rc, "%s", job->command->name);
-    varve_batch_free(job->shell->batch);
-    job->shell->batch = NULL;
     cli_out_text(job->out, "OK\n");
     return CLI_FINE;
 }
 
-static int apply(varve *db, const varve_batch *batch)
+static int commit(varve_txn *txn)
 {
-    return varve_write(db, batch, NULL);
-}
-
-static int forget(varve *db, const varve_batch *batch)
-{
-    (void)db;
-    (void)batch;
-    return VARVE_OK;
+    return varve_txn_commit(txn, NULL);
 }
 
 int cli_run_commit(struct cli_job *job)
 {
-    return end_batch(job, apply);
+    return end_level(job, varve_txn_release, commit);
 }
 
-int cli_run_abort(struct cli_job *job)
+int cli_run_rollback(struct cli_job *job)
 {
-    return end_batch(job, forget);
+    return end_level(job, varve_txn_rollback_to, varve_txn_rollback);
 }
 
 int cli_run_quit(struct cli_job *job)
@@ -125,7 +132,7 @@ static int run_line(const struct cli_job *outer, struct cli_shell *shell, const 
 
 static const char *prompt_of(const struct cli_shell *shell)
 {
-    return shell->batch != NULL ? "varve (batch)> " : "varve> ";
+    return shell->txn != NULL ? "varve (transaction)> " : "varve> ";
 }
 
 static bool is_on_terminal(const struct cli_job *job)
@@ -285,10 +292,9 @@ int cli_run_shell(struct cli_job *job)
     else
 #endif
         status = run_plain(job, &shell);
-    if (shell.batch != NULL)
-        status =
-            cli_complain("a batch of %zu changes was neither committed nor aborted; it is lost",
-                         varve_batch_count(shell.batch));
-    varve_batch_free(shell.batch);
+    if (shell.txn != NULL)
+        status = cli_complain("a transaction of %zu changes was not committed; it is lost",
+                              varve_txn_count(shell.txn));
+    varve_txn_end(shell.txn);
     return cli_store_close(job, status);
 }

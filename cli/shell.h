@@ -4,12 +4,14 @@
 #ifndef VV_CLI_SHELL_H
 #define VV_CLI_SHELL_H
 
-#include <stdbool.h>
-#include <varve/varve.h>
+#include "job.h"
 
 struct cli_shell {
-    varve_batch *batch; /* what puts and dels gather in between begin and commit, or NULL */
-    bool is_over;       /* quit was given */
+    varve_txn *txn; /* between begin and commit, or NULL: what commands read and change */
+    bool is_over;   /* quit was given */
 };
+
+/* The transaction that the job's shell has begun, or NULL. */
+varve_txn *cli_txn(const struct cli_job *job);
 
 #endif

@@ -71,14 +71,21 @@ def scan_takes_its_options(t):
 
 
 @test
-def a_batch_is_applied_as_one(t):
-    t.equal(t.shell(b"put a 1\nbegin\nput b 2\ndel a\nget a\ncommit\nscan\n").out,
-            b"OK\nOK\nOK\nOK\n1\nOK\nb\t2\n")
-    t.equal(t.shell(b"begin\nput c 3\nabort\nscan\n").out, b"OK\nOK\nOK\nb\t2\n")
-    t.true(b"error: there is no batch" in t.shell(b"commit\n", status=2).err)
+def a_transaction_happens_as_one_and_reads_its_own_changes(t):
+    t.equal(t.shell(b"put a 1\nbegin\nput b 2\ndel a\nget a\nget b\nexists b\ncount\ncommit\nscan\n").out,
+            b"OK\nOK\nOK\nOK\n(not found)\n2\nyes\n1\nOK\nb\t2\n")
+    t.equal(t.shell(b"begin\nput c 3\nrollback\nscan\n").out, b"OK\nOK\nOK\nb\t2\n")
+    t.true(b"error: there is no transaction" in t.shell(b"commit\n", status=2).err)
     lost = t.shell(b"begin\nput d 4\n", status=2)
     t.true(b"lost" in lost.err, lost.err)
     t.equal(t.run("scan", t.store).out, b"b\t2\n")
+
+
+@test
+def levels_of_a_transaction_end_on_their_own(t):
+    t.equal(t.shell(b"begin\nput a 1\nbegin\nput a 2\nrollback\nget a\nbegin\nput b 3\ncommit\n"
+                    b"commit\nscan\n").out,
+            b"OK\nOK\nOK\nOK\nOK\n1\nOK\nOK\nOK\nOK\na\t1\nb\t3\n")
 
 
 @test
@@ -109,7 +116,7 @@ def a_read_only_shell_changes_nothing(t):
 @test
 def help_names_every_word(t):
     out = t.shell(b"help\nhelp scan\n").out
-    for word in b"put get del exists scan count stat flush sync compact begin commit abort quit".split():
+    for word in b"put get del exists scan count stat flush sync compact begin commit rollback quit".split():
         t.true(b"\n  " + word + b" " in b"\n" + out, word)
     t.true(b"--prefix" in out)
 
@@ -159,8 +166,8 @@ def a_terminal_gets_prompts_history_and_completion(t):
         os.write(master, b"put key value\r")
         read_until(master, b"OK")
         os.write(master, b"begin\r")
-        read_until(master, b"(batch)> ")
-        os.write(master, b"abort\r")
+        read_until(master, b"(transaction)> ")
+        os.write(master, b"rollback\r")
         read_until(master, b"varve> ")
         os.write(master, b"nonsense\r")
         read_until(master, b"error: no command")

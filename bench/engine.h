@@ -2,7 +2,7 @@
  * What the bench asks of a store. Each adapter (varve.c, rocksdb.c, leveldb.c, lmdb.c) fills one
  * struct of functions; nothing else in the bench knows which store it drives.
  *
- * Functions return 0, or BENCH_ABSENT where that is an answer, or BENCH_FAILED after telling why
+ * Functions return 0, or BENCH_ABSENT or BENCH_CONFLICT where that is an answer, or BENCH_FAILED after telling why
  * with bench_complain.
  */
 #ifndef BENCH_ENGINE_H
@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { BENCH_FAILED = -1, BENCH_ABSENT = 1 };
+enum { BENCH_FAILED = -1, BENCH_ABSENT = 1, BENCH_CONFLICT = 2 };
 
 struct bench_slice {
     const void *data;
@@ -26,6 +26,7 @@ struct bench_engine_config {
     bool sync;             /* each write is on the device before its call returns; otherwise it
                               survives a killed process */
     bool lz4;
+    bool transactions; /* transact will be called */
 };
 
 enum bench_move { BENCH_FIRST, BENCH_LAST, BENCH_SEEK, BENCH_NEXT, BENCH_PREV };
@@ -50,6 +51,10 @@ struct bench_engine {
     int (*put_many)(void *session, const struct bench_slice *keys, const struct bench_slice *values,
                     size_t count);
     int (*remove)(void *session, struct bench_slice key);
+    /* One transaction that reads two records for update and writes them anew. BENCH_CONFLICT when
+     * somebody else did meanwhile: then nothing happened. NULL if the engine has no transactions. */
+    int (*transact)(void *session, const struct bench_slice keys[2],
+                    const struct bench_slice values[2]);
 
     /* The value stays valid until the next call on the session. BENCH_ABSENT if there is none. */
     int (*get)(void *session, struct bench_slice key, struct bench_slice *value);

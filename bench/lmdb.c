@@ -159,6 +159,31 @@ static int put_one(void *session, struct bench_slice key, struct bench_slice val
     return put_many(session, &key, &value, 1);
 }
 
+/* Writers wait for each other, so nothing comes between. */
+static int transact(void *session, const struct bench_slice keys[2],
+                    const struct bench_slice values[2])
+{
+    struct session *s = session;
+    MDB_txn *txn;
+    int rc;
+
+    reading_end(s);
+    if ((rc = mdb_txn_begin(s->store->env, NULL, 0, &txn)) != 0)
+        return failed("begin", rc);
+    for (int i = 0; i < 2 && rc == 0; i++) {
+        MDB_val key = from(keys[i]), value = from(values[i]), found;
+        rc = mdb_get(txn, s->store->dbi, &key, &found);
+        if (rc == 0 || rc == MDB_NOTFOUND)
+            rc = mdb_put(txn, s->store->dbi, &key, &value, 0);
+    }
+    if (rc != 0) {
+        mdb_txn_abort(txn);
+        return failed("transaction", rc);
+    }
+    rc = mdb_txn_commit(txn);
+    return rc != 0 ? failed("commit", rc) : 0;
+}
+
 static int remove_one(void *session, struct bench_slice key)
 {
     struct session *s = session;
@@ -241,6 +266,7 @@ const struct bench_engine bench_engine_lmdb = {
     .put = put_one,
     .put_many = put_many,
     .remove = remove_one,
+    .transact = transact,
     .get = get_one,
     .scan_open = scan_open,
     .scan_move = scan_move,

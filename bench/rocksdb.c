@@ -13,6 +13,8 @@
 
 struct store {
     rocksdb_t *db;
+    rocksdb_optimistictransactiondb_t *txn_db; /* that `db` is the base of, or NULL */
+    rocksdb_optimistictransaction_options_t *txn_options;
     rocksdb_options_t *options;
     rocksdb_readoptions_t *read;
     rocksdb_writeoptions_t *write;
@@ -24,6 +26,7 @@ struct session {
     rocksdb_writebatch_t *batch;
     rocksdb_iterator_t *iter;
     rocksdb_pinnableslice_t *pinned;
+    rocksdb_transaction_t *txn; /* kept to be begun again */
 };
 
 static int failed(const char *what, char *error)
@@ -68,8 +71,13 @@ static void describe(const struct bench_engine_config *config, char *version, si
 static void close_store(void *store)
 {
     struct store *s = store;
-    if (s->db)
+    if (s->txn_db) {
+        rocksdb_optimistictransactiondb_close_base_db(s->db);
+        rocksdb_optimistictransactiondb_close(s->txn_db);
+    } else if (s->db) {
         rocksdb_close(s->db);
+    }
+    rocksdb_optimistictransaction_options_destroy(s->txn_options);
     rocksdb_options_destroy(s->options);
     rocksdb_readoptions_destroy(s->read);
     rocksdb_writeoptions_destroy(s->write);
@@ -87,6 +95,8 @@ static int open_store(const struct bench_engine_config *config, void **store)
     if (!s)
         return BENCH_FAILED;
     s->options = rocksdb_options_create();
+    s->txn_options = rocksdb_optimistictransaction_options_create();
+    rocksdb_optimistictransaction_options_set_set_snapshot(s->txn_options, 1);
     s->read = rocksdb_readoptions_create();
     s->write = rocksdb_writeoptions_create();
     s->cache = rocksdb_cache_create_lru(config->memory_bytes - buffer);
@@ -101,7 +111,12 @@ static int open_store(const struct bench_engine_config *config, void **store)
     rocksdb_options_set_compression(s->options,
                                     config->lz4 ? rocksdb_lz4_compression : rocksdb_no_compression);
 
-    s->db = rocksdb_open(s->options, config->dir, &error);
+    if (config->transactions) {
+        s->txn_db = rocksdb_optimistictransactiondb_open(s->options, config->dir, &error);
+        s->db = s->txn_db ? rocksdb_optimistictransactiondb_get_base_db(s->txn_db) : NULL;
+    } else {
+        s->db = rocksdb_open(s->options, config->dir, &error);
+    }
     if (failed("open", error) < 0) {
         close_store(s);
         return BENCH_FAILED;
@@ -128,6 +143,8 @@ static void session_close(void *session)
         rocksdb_pinnableslice_destroy(s->pinned);
     if (s->iter)
         rocksdb_iter_destroy(s->iter);
+    if (s->txn)
+        rocksdb_transaction_destroy(s->txn);
     rocksdb_writebatch_destroy(s->batch);
     free(s);
 }
@@ -159,6 +176,32 @@ static int remove_one(void *session, struct bench_slice key)
     char *error = NULL;
     rocksdb_delete(s->store->db, s->store->write, key.data, key.size, &error);
     return failed("delete", error);
+}
+
+static int transact(void *session, const struct bench_slice keys[2],
+                    const struct bench_slice values[2])
+{
+    struct session *s = session;
+    char *error = NULL;
+    s->txn = rocksdb_optimistictransaction_begin(s->store->txn_db, s->store->write,
+                                                 s->store->txn_options, s->txn);
+    for (int i = 0; i < 2 && !error; i++) {
+        size_t size;
+        char *found = rocksdb_transaction_get_for_update(s->txn, s->store->read, keys[i].data,
+                                                         keys[i].size, &size, 1, &error);
+        rocksdb_free(found);
+        if (!error)
+            rocksdb_transaction_put(s->txn, keys[i].data, keys[i].size, values[i].data,
+                                    values[i].size, &error);
+    }
+    if (error)
+        return failed("transaction", error);
+    rocksdb_transaction_commit(s->txn, &error);
+    if (error && (strstr(error, "busy") || strstr(error, "try again"))) {
+        rocksdb_free(error);
+        return BENCH_CONFLICT;
+    }
+    return failed("commit", error);
 }
 
 static int get_one(void *session, struct bench_slice key, struct bench_slice *value)
@@ -223,6 +266,7 @@ const struct bench_engine bench_engine_rocksdb = {
     .put = put_one,
     .put_many = put_many,
     .remove = remove_one,
+    .transact = transact,
     .get = get_one,
     .scan_open = scan_open,
     .scan_move = scan_move,

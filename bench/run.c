@@ -52,8 +52,11 @@ void bench_group_config(const struct bench_plan *plan, const struct bench_group 
                         struct bench_engine_config *config)
 {
     uint64_t raw = bench_group_count(plan, group) * (BENCH_KEY_SIZE + group->value_size);
-    *config = (struct bench_engine_config){
-        .memory_bytes = memory_usual, .raw_bytes = raw, .sync = group->sync, .lz4 = group->lz4};
+    *config = (struct bench_engine_config){.memory_bytes = memory_usual,
+                                           .raw_bytes = raw,
+                                           .sync = group->sync,
+                                           .lz4 = group->lz4,
+                                           .transactions = group->transactions};
     if (group->small_memory)
         config->memory_bytes = raw / 10 > memory_least ? raw / 10 : memory_least;
 }
@@ -206,7 +209,7 @@ static void run_round(const struct bench_plan *plan, const struct bench_group *g
         const struct bench_engine *engine = plan->engines[forth];
         double begun = bench_seconds();
 
-        if (group->lz4 && !engine->can_lz4)
+        if ((group->lz4 && !engine->can_lz4) || (group->transactions && !engine->transact))
             continue;
         fprintf(stderr, "bench: %u/%u %-7s %-7s ", (unsigned)rep + 1, (unsigned)plan->reps,
                 group->name, engine->name);

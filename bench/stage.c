@@ -129,7 +129,8 @@ static uint64_t bytes_a_write(const struct bench_stage *stage, enum bench_action
 {
     if (!bench_action_writes(action))
         return 0;
-    return BENCH_KEY_SIZE + (action == BENCH_REMOVE ? 0 : stage->records->value_size);
+    uint64_t record = BENCH_KEY_SIZE + (action == BENCH_REMOVE ? 0 : stage->records->value_size);
+    return action == BENCH_TRANSACT ? 2 * record : record;
 }
 
 static void look_around(const struct bench_stage *stage, const struct bench_workload *workload,
@@ -159,7 +160,7 @@ int bench_workload_run(struct bench_stage *stage, const struct bench_workload *w
     int rc = 0;
 
     *result = *other = (struct bench_result){0};
-    if (workload->action == BENCH_OVERWRITE || two_sides)
+    if (workload->action == BENCH_OVERWRITE || workload->action == BENCH_TRANSACT || two_sides)
         stage->version++;
     for (unsigned i = 0; i < crew.count && rc == 0; i++)
         rc = crew_hire(&crew, stage, i);

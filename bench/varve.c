@@ -103,6 +103,33 @@ static int remove_one(void *session, struct bench_slice key)
     return varve_delete(s->db, from(key)) < 0 ? failed("delete") : 0;
 }
 
+static int change_both(varve_txn *txn, const struct bench_slice keys[2],
+                       const struct bench_slice values[2])
+{
+    varve_pinned found = {0};
+    int rc = 0;
+    for (int i = 0; i < 2 && rc >= 0; i++) {
+        if ((rc = varve_txn_get_for_update(txn, NULL, from(keys[i]), &found)) >= 0)
+            rc = varve_txn_put(txn, NULL, from(keys[i]), from(values[i]));
+        varve_unpin(&found);
+    }
+    return rc < 0 ? rc : varve_txn_commit(txn, NULL);
+}
+
+static int transact(void *session, const struct bench_slice keys[2],
+                    const struct bench_slice values[2])
+{
+    struct session *s = session;
+    varve_txn *txn = NULL;
+    int rc = varve_txn_begin(s->db, NULL, &txn);
+    if (rc == 0)
+        rc = change_both(txn, keys, values);
+    varve_txn_end(txn);
+    if (rc < 0)
+        return failed("transaction");
+    return rc == VARVE_CONFLICT ? BENCH_CONFLICT : 0;
+}
+
 static int get_one(void *session, struct bench_slice key, struct bench_slice *value)
 {
     struct session *s = session;
@@ -165,6 +192,7 @@ const struct bench_engine bench_engine_varve = {
     .put = put_one,
     .put_many = put_many,
     .remove = remove_one,
+    .transact = transact,
     .get = get_one,
     .scan_open = scan_open,
     .scan_move = scan_move,

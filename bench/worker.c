@@ -228,6 +228,30 @@ static int remove_shuffled(struct bench_worker *w)
     return rc;
 }
 
+/* Tried until nobody came between; the call's time is that of all tries. */
+static int transact(struct bench_worker *w)
+{
+    const struct bench_records *records = w->stage->records;
+    unsigned char keys[2][BENCH_KEY_SIZE], second[BENCH_VALUE_SIZE_MAX];
+    unsigned char *const values[2] = {w->value, second};
+    int rc = 0;
+    for (uint64_t i = 0; i < w->count && rc == 0; i++) {
+        uint64_t rank = bench_random_below(&w->random, records->count - 1);
+        struct bench_slice key[2], value[2];
+        for (unsigned k = 0; k < 2; k++) {
+            bench_key_present(records, rank + k, keys[k]);
+            bench_value_make(records, rank + k, w->stage->version, values[k]);
+            key[k] = (struct bench_slice){keys[k], BENCH_KEY_SIZE};
+            value[k] = (struct bench_slice){values[k], records->value_size};
+        }
+        do
+            rc = w->stage->engine->transact(w->session, key, value);
+        while (rc == BENCH_CONFLICT);
+        lap(w);
+    }
+    return rc;
+}
+
 static int run(struct bench_worker *w)
 {
     switch (w->action) {
@@ -244,6 +268,7 @@ static int run(struct bench_worker *w)
     case BENCH_SEEK_KEPT: return seek_kept(w);
     case BENCH_PUT_WHILE_GETTING: return put_until_stopped(w);
     case BENCH_REMOVE: return remove_shuffled(w);
+    case BENCH_TRANSACT: return transact(w);
     }
     return BENCH_FAILED;
 }

@@ -22,7 +22,8 @@ enum bench_action {
     BENCH_OVERWRITE,
     BENCH_GET_WHILE_PUTTING,
     BENCH_PUT_WHILE_GETTING, /* the other side of the one before; is not run by itself */
-    BENCH_REMOVE
+    BENCH_REMOVE,
+    BENCH_TRANSACT
 };
 
 enum { BENCH_THREADS_MAX = 8, BENCH_MANY = 1000, BENCH_NEXTS = 10 };
@@ -35,6 +36,7 @@ struct bench_group {
     bool sync;
     bool lz4;
     bool small_memory; /* a tenth of the data */
+    bool transactions; /* of engines that have them */
 };
 
 struct bench_workload {

@@ -31,6 +31,11 @@ static const struct bench_group
     kib1 = {.name = "1k", .about = "values of 1 KiB", .count_permille = 100, .value_size = 1024},
     kib16 = {.name = "16k", .about = "values of 16 KiB", .count_permille = 10, .value_size = 16384},
     kib64 = {.name = "64k", .about = "values of 64 KiB", .count_permille = 3, .value_size = 65536},
+    transactions = {.name = "txn",
+                    .about = "transactions that read two records for update and write both",
+                    .count_permille = 300,
+                    .value_size = 100,
+                    .transactions = true},
     packed = {.name = "lz4",
               .about = "compressed with lz4, where the engine can",
               .count_permille = 500,
@@ -73,6 +78,10 @@ const struct bench_workload bench_workloads[] = {
     {"read64k", &kib64, BENCH_GET, 1, 4000},
     {"scan64k", &kib64, BENCH_SCAN, 1, 1000},
 
+    {"filltxn", &transactions, BENCH_PUT, 1, 1000},
+    {"transact", &transactions, BENCH_TRANSACT, 1, 500},
+    {"transact2", &transactions, BENCH_TRANSACT, 2, 500},
+
     {"filllz4", &packed, BENCH_PUT, 1, 1000},
     {"readlz4", &packed, BENCH_GET, 1, 1000},
     {"scanlz4", &packed, BENCH_SCAN, 1, 1000},
@@ -95,7 +104,8 @@ bool bench_action_writes(enum bench_action action)
     case BENCH_OVERWRITE:
     case BENCH_GET_WHILE_PUTTING:
     case BENCH_PUT_WHILE_GETTING:
-    case BENCH_REMOVE: return true;
+    case BENCH_REMOVE:
+    case BENCH_TRANSACT: return true;
     case BENCH_GET:
     case BENCH_GET_MISSING:
     case BENCH_SCAN:

@@ -28,10 +28,13 @@ const struct cli_command cli_commands[] = {
      "with status 1 if there is no such key.\n",
      "varve get books 978-0131103627\n"
      "varve get photos cat.jpg >cat.jpg\n"},
-    {"del", "KEY…", "remove keys", CLI_ANYWHERE, true, CLI_OPEN_EXISTING, CLI_OPERANDS_BYTES, 1,
-     ANY_NUMBER, OPTIONS_STORE | CLI_BIT(ESCAPE), cli_run_del,
-     "All of them together or none. Removing a key that is not there is fine.\n",
-     "varve del books 978-0131103627 978-0201038019\n"},
+    {"del", "[KEY…]", "remove keys", CLI_ANYWHERE, true, CLI_OPEN_EXISTING, CLI_OPERANDS_BYTES, 0,
+     ANY_NUMBER, OPTIONS_STORE | OPTIONS_RANGE, cli_run_del,
+     "All of them together or none: the keys, or all of a range. Removing a key that is not there is\n"
+     "fine. A range is one record, however many keys it removes.\n",
+     "varve del books 978-0131103627 978-0201038019\n"
+     "varve del books --prefix 978\n"
+     "varve del books --from a --to b\n"},
     {"exists", "KEY", "tell whether a key is there", CLI_ANYWHERE, true, CLI_OPEN_READ,
      CLI_OPERANDS_BYTES, 1, 1, OPTIONS_READ | CLI_BIT(ESCAPE) | CLI_BIT(QUIET), cli_run_exists,
      "Prints yes or no, and ends with status 0 or 1.\n",

@@ -143,8 +143,35 @@ static int delete_in(const struct cli_args *args, varve_txn *txn)
     return rc;
 }
 
+static bool given_range(const struct cli_args *args)
+{
+    return cli_given(args, CLI_OPT_FROM) || cli_given(args, CLI_OPT_TO) ||
+           cli_given(args, CLI_OPT_PREFIX);
+}
+
+static int del_range(struct cli_job *job)
+{
+    const struct cli_args *args = &job->args;
+    varve_slice from = cli_option_bytes(args, CLI_OPT_FROM);
+    varve_slice to = cli_option_bytes(args, CLI_OPT_TO);
+    varve_slice prefix = cli_option_bytes(args, CLI_OPT_PREFIX);
+    bool prefixed = cli_given(args, CLI_OPT_PREFIX);
+    if (args->count > 0 || (prefixed && (from.data != NULL || to.data != NULL)))
+        return cli_complain("give keys, or --from and --to, or --prefix");
+    if (cli_txn(job) != NULL)
+        return cli_complain("a transaction deletes keys, not ranges");
+    return answer_write(job,
+                        prefixed ? varve_delete_prefix(job->db, prefix)
+                                 : varve_delete_range(job->db, from, to),
+                        "del");
+}
+
 int cli_run_del(struct cli_job *job)
 {
+    if (given_range(&job->args))
+        return del_range(job);
+    if (job->args.count == 0)
+        return cli_complain("varve del wants keys, or --from and --to, or --prefix");
     if (cli_txn(job) != NULL)
         return answer_write(job, delete_in(&job->args, cli_txn(job)), "del");
 

@@ -250,6 +250,14 @@ VARVE_API int varve_put(varve *db, varve_slice key, varve_slice value);
 /* Removes the key; success also when there was none. Costs as a small put. */
 VARVE_API int varve_delete(varve *db, varve_slice key);
 
+/* Removes all keys from `from` up to and excluding `to` (data NULL: from the first, to the last). One
+ * record, however many keys there are; reads pass over what is gone at once, and its space is given
+ * back in the background. An empty range removes nothing. Costs as a small put. */
+VARVE_API int varve_delete_range(varve *db, varve_slice from, varve_slice to);
+
+/* The same for all keys that begin with the prefix. Bytewise order only: VARVE_INVALID otherwise. */
+VARVE_API int varve_delete_prefix(varve *db, varve_slice prefix);
+
 /* Finds the value without copying it; on VARVE_OK, varve_unpin it. VARVE_NOTFOUND if there is none
  * (then `out` is emptied). At most one device read when nothing is cached, rarely more. */
 VARVE_API int varve_get(varve *db, varve_slice key, varve_pinned *out);
@@ -280,6 +288,7 @@ VARVE_API int varve_batch_new(varve_batch **out);
 VARVE_API void varve_batch_free(varve_batch *batch); /* NULL is fine */
 VARVE_API int varve_batch_put(varve_batch *batch, varve_slice key, varve_slice value);
 VARVE_API int varve_batch_delete(varve_batch *batch, varve_slice key);
+VARVE_API int varve_batch_delete_range(varve_batch *batch, varve_slice from, varve_slice to);
 VARVE_API void varve_batch_clear(varve_batch *batch);
 VARVE_API size_t varve_batch_count(const varve_batch *batch); /* changes in it */
 VARVE_API size_t varve_batch_bytes(const varve_batch *batch); /* of its keys and values, encoded */
@@ -288,7 +297,11 @@ VARVE_API size_t varve_batch_bytes(const varve_batch *batch); /* of its keys and
  * Errors: VARVE_TOOBIG, VARVE_NOMEM; `batch` is then as it was. */
 VARVE_API int varve_batch_append(varve_batch *batch, const varve_batch *more);
 
-enum varve_change_kind { VARVE_CHANGE_PUT = 1, VARVE_CHANGE_DELETE = 2 };
+enum varve_change_kind {
+    VARVE_CHANGE_PUT = 1,
+    VARVE_CHANGE_DELETE = 2,
+    VARVE_CHANGE_DELETE_RANGE = 3, /* from `key` up to and excluding `value`; data NULL: open end */
+};
 
 /* One change; its bytes are where they lie. Later releases know more kinds. */
 typedef struct varve_change {
@@ -374,6 +387,8 @@ VARVE_API int varve_batch_put_in(varve_batch *batch, const varve_keyspace *keysp
                                  varve_slice key, varve_slice value);
 VARVE_API int varve_batch_delete_in(varve_batch *batch, const varve_keyspace *keyspace,
                                     varve_slice key);
+VARVE_API int varve_batch_delete_range_in(varve_batch *batch, const varve_keyspace *keyspace,
+                                          varve_slice from, varve_slice to);
 
 /* ---------------------------------------------------------------------------------- iterators */
 

@@ -100,6 +100,32 @@ int varve_delete(varve *db, varve_slice key)
     return end(db, &call, VV_DOOR_DELETE, rc);
 }
 
+int varve_delete_range(varve *db, varve_slice from, varve_slice to)
+{
+    struct vv_call call;
+    int rc = vv_key_check(from);
+    if (rc == VV_OK)
+        rc = vv_key_check(to);
+    if (rc < 0 || (rc = vv_store_enter(db, &call)) < 0)
+        return rc;
+    rc = vv_store_delete_range(db, vv_slice_from(from), vv_slice_from(to));
+    if (rc == VV_OK)
+        vv_guard_tally(&call, VV_TALLY_USER_BYTES, from.size + to.size);
+    return end(db, &call, VV_DOOR_DELETE, rc);
+}
+
+int varve_delete_prefix(varve *db, varve_slice prefix)
+{
+    struct vv_call call;
+    int rc = vv_key_check(prefix);
+    if (rc < 0 || (rc = vv_store_enter(db, &call)) < 0)
+        return rc;
+    rc = vv_store_delete_prefix(db, vv_slice_from(prefix));
+    if (rc == VV_OK)
+        vv_guard_tally(&call, VV_TALLY_USER_BYTES, prefix.size);
+    return end(db, &call, VV_DOOR_DELETE, rc);
+}
+
 int vv_durability_of(const varve_write_options *options, enum varve_durability *out)
 {
     if (options == NULL)

@@ -89,6 +89,28 @@ int varve_batch_delete(varve_batch *batch, varve_slice key)
     return varve_batch_delete_in(batch, NULL, key);
 }
 
+int varve_batch_delete_range_in(varve_batch *batch, const varve_keyspace *keyspace,
+                                varve_slice from, varve_slice to)
+{
+    int rc = vv_key_check(to);
+    if (rc == VV_OK)
+        rc = check_room(batch, from, to);
+    if (rc == VV_OK)
+        rc = turn_to(batch, keyspace);
+    if (rc == VV_OK)
+        rc = vv_batch_delete_range(&batch->ops, vv_slice_from(from), vv_slice_from(to));
+    if (rc < 0)
+        return rc;
+    batch->user_bytes += from.size + to.size;
+    batch->deletes++;
+    return VV_OK;
+}
+
+int varve_batch_delete_range(varve_batch *batch, varve_slice from, varve_slice to)
+{
+    return varve_batch_delete_range_in(batch, NULL, from, to);
+}
+
 int varve_batch_append(varve_batch *batch, const varve_batch *more)
 {
     if (batch == NULL || more == NULL)
@@ -110,9 +132,32 @@ int varve_batch_append(varve_batch *batch, const varve_batch *more)
     return VV_OK;
 }
 
+/* A bound of a range in keyspace `id`, as it was given: those that stand for open ends are no keys of
+ * it. */
+static varve_slice bound_of(vv_slice inner, uint32_t id)
+{
+    uint32_t other = id;
+    size_t size = vv_space_decode(inner, &other);
+    bool open = size == 0 || other != id;
+    return open ? varve_bytes(NULL, 0) : vv_slice_to(vv_slice_skip(inner, size));
+}
+
+/* Of the bounds one at least is a key, or both stand for ends of the same keyspace: the first one is
+ * never behind its keys. */
+static varve_change range_of(const struct vv_entry *op)
+{
+    varve_change change = {.kind = VARVE_CHANGE_DELETE_RANGE};
+    (void)vv_space_decode(op->key, &change.keyspace);
+    change.key = bound_of(op->key, change.keyspace);
+    change.value = bound_of(op->value, change.keyspace);
+    return change;
+}
+
 /* The kinds are those that the functions above make. */
 static varve_change change_of(const struct vv_entry *op)
 {
+    if (op->kind == VV_KIND_DELETE_RANGE)
+        return range_of(op);
     enum varve_change_kind kind =
         op->kind == VV_KIND_DELETE ? VARVE_CHANGE_DELETE : VARVE_CHANGE_PUT;
     varve_change change = {.kind = kind, .value = vv_slice_to(op->value)};

@@ -78,4 +78,17 @@ static inline vv_slice vv_outer_key(const struct vv_space *space, vv_slice key)
     return vv_slice_skip(key, space->size);
 }
 
+/* The first key behind all that start with the prefix: there is none if it is all 0xff. VV_NOMEM. */
+static inline VV_MUST int vv_prefix_end(vv_slice prefix, struct vv_buf *out, bool *exists)
+{
+    size_t size = prefix.size;
+    while (size > 0 && prefix.data[size - 1] == 0xff)
+        size--;
+    *exists = size > 0;
+    int rc = vv_buf_assign(out, (vv_slice){prefix.data, size});
+    if (rc == VV_OK && size > 0)
+        out->data[size - 1]++;
+    return rc;
+}
+
 #endif

@@ -88,19 +88,6 @@ static void depart(varve_iter *it)
 
 /* ---- opening */
 
-/* The first key behind all that start with the prefix: none if it is all 0xff. */
-static int prefix_end(vv_slice prefix, struct vv_buf *out, bool *exists)
-{
-    size_t size = prefix.size;
-    while (size > 0 && prefix.data[size - 1] == 0xff)
-        size--;
-    *exists = size > 0;
-    int rc = vv_buf_assign(out, (vv_slice){prefix.data, size});
-    if (rc == VV_OK && size > 0)
-        out->data[size - 1]++;
-    return rc;
-}
-
 /* Puts the key, with the keyspace in front, into `into`. */
 static int assign_inner(struct vv_buf *into, const struct vv_space *space, vv_slice key)
 {
@@ -128,7 +115,7 @@ static int narrow_to_prefix(varve_iter *it, vv_slice prefix)
     bool stops = false;
     int rc = assign_inner(&start, &it->db->keyspace->space, prefix);
     if (rc == VV_OK)
-        rc = prefix_end(vv_buf_slice(&start), &stop, &stops);
+        rc = vv_prefix_end(vv_buf_slice(&start), &stop, &stops);
     if (rc == VV_OK && vv_slice_cmp(vv_buf_slice(&it->lower), vv_buf_slice(&start)) < 0)
         rc = vv_buf_assign(&it->lower, vv_buf_slice(&start));
     if (rc == VV_OK && stops && vv_slice_cmp(vv_buf_slice(&stop), vv_buf_slice(&it->upper)) < 0)

@@ -105,6 +105,9 @@ VV_MUST bool vv_pin_export(struct vv_store *s, struct vv_pin *pin, varve_pinned 
 enum vv_write_kind { VV_WRITE_PUT, VV_WRITE_DELETE };
 VV_MUST int vv_store_put(const varve *db, vv_slice key, vv_slice value);
 VV_MUST int vv_store_delete(const varve *db, vv_slice key);
+/* Data NULL: open ends. */
+VV_MUST int vv_store_delete_range(const varve *db, vv_slice from, vv_slice to);
+VV_MUST int vv_store_delete_prefix(const varve *db, vv_slice prefix);
 VV_MUST int vv_store_write(struct vv_store *s, const varve_batch *batch,
                            enum varve_durability durability);
 

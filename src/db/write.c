@@ -68,6 +68,12 @@ static int check_writable(const struct vv_store *s)
     return vv_poison_check(&s->poison);
 }
 
+static int check_changeable(const varve *db)
+{
+    int rc = check_writable(db->store);
+    return rc == VV_OK ? vv_keyspace_check(db->keyspace) : rc;
+}
+
 /* ---- one change */
 
 /* The value of a write that failed is garbage. But a failure for good may come after the write was
@@ -111,9 +117,7 @@ static int change(const varve *db, enum vv_kind kind, vv_slice key, vv_slice val
     if (!on_stack)
         b.ops = (struct vv_buf)VV_BUF_INIT;
     b.space = db->keyspace->space;
-    int rc = check_writable(s);
-    if (rc == VV_OK)
-        rc = vv_keyspace_check(db->keyspace);
+    int rc = check_changeable(db);
     if (rc < 0)
         return rc;
     if (large) {
@@ -139,6 +143,34 @@ int vv_store_delete(const varve *db, vv_slice key)
     return change(db, VV_KIND_DELETE, key, VV_SLICE_EMPTY);
 }
 
+int vv_store_delete_range(const varve *db, vv_slice from, vv_slice to)
+{
+    struct vv_store *s = db->store;
+    struct vv_batch b = {.space = db->keyspace->space};
+    int rc = check_changeable(db);
+    if (rc == VV_OK)
+        rc = vv_batch_delete_range(&b, from, to);
+    if (rc == VV_OK)
+        rc = commit(s, &(struct vv_write){.ops = vv_buf_slice(&b.ops), .count = 1},
+                    VARVE_DURABILITY_DEFAULT);
+    vv_batch_deinit(&b);
+    return rc < 0 ? rc : make_last(s, VARVE_DURABILITY_DEFAULT);
+}
+
+int vv_store_delete_prefix(const varve *db, vv_slice prefix)
+{
+    struct vv_buf end = VV_BUF_INIT;
+    bool exists = false;
+    if (!vv_keyspace_bytewise(db->keyspace))
+        return vv_fail(VV_INVALID, "a prefix means nothing in the order '%s'",
+                       db->keyspace->comparator_name);
+    int rc = vv_prefix_end(prefix, &end, &exists);
+    if (rc == VV_OK)
+        rc = vv_store_delete_range(db, prefix, exists ? vv_buf_slice(&end) : VV_SLICE_EMPTY);
+    vv_buf_deinit(&end);
+    return rc;
+}
+
 /* ---- a batch */
 
 static void unstow_all(struct vv_store *s, const struct vv_batch *b)
@@ -155,6 +187,8 @@ static int add_op(struct vv_store *s, struct vv_batch *to, const struct vv_entry
     uint8_t ref[VV_REF_SIZE];
     if (op->kind == VV_KIND_DELETE)
         return vv_batch_delete(to, op->key);
+    if (op->kind == VV_KIND_DELETE_RANGE)
+        return vv_batch_delete_range(to, op->key, op->value);
     if (!stowable(s, op->value.size))
         return vv_batch_put(to, op->key, op->value);
     int rc = s->engine->ops->stow(s->engine, op->key, op->value, ref);

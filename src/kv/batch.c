@@ -1,5 +1,6 @@
 #include "kv/batch.h"
 
+#include "base/check.h"
 #include "base/error.h"
 
 void vv_batch_deinit(struct vv_batch *b)
@@ -64,12 +65,34 @@ int vv_batch_delete(struct vv_batch *b, vv_slice key)
     return add(b, VV_KIND_DELETE, key, VV_SLICE_EMPTY);
 }
 
+static uint8_t *put_bound(uint8_t *at, struct vv_space space, vv_slice key)
+{
+    at += vv_put_varint(at, space.size + key.size);
+    memcpy(at, space.bytes, sizeof space.bytes); /* what is too much is overwritten */
+    at += space.size;
+    if (key.size > 0)
+        memcpy(at, key.data, key.size);
+    return at + key.size;
+}
+
 int vv_batch_delete_range(struct vv_batch *b, vv_slice from, vv_slice to)
 {
-    if (to.size > VV_KEY_SIZE_MAX)
-        return vv_fail(VV_TOOBIG, "a key of %zu bytes exceeds the limit of %d", to.size,
-                       VV_KEY_SIZE_MAX);
-    return add(b, VV_KIND_DELETE_RANGE, from, to);
+    struct vv_space first = from.data != NULL ? b->space : vv_space_first(b->space);
+    struct vv_space end = to.data != NULL ? b->space : vv_space_end(b->space);
+    vv_assert(to.data != NULL || b->space.size > 0);
+    int rc = check_sizes(b, from, VV_SLICE_EMPTY);
+    if (rc == VV_OK)
+        rc = check_sizes(b, to, VV_SLICE_EMPTY);
+    size_t most = 1 + 2 * (VV_VARINT_SIZE_MAX + VV_SPACE_SIZE_MAX) + from.size + to.size;
+    if (rc < 0 || (rc = vv_buf_reserve(&b->ops, most)) < 0)
+        return rc;
+    uint8_t *at = b->ops.data + b->ops.size;
+    *at++ = (uint8_t)VV_KIND_DELETE_RANGE;
+    at = put_bound(at, first, from);
+    at = put_bound(at, end, to);
+    b->ops.size = (size_t)(at - b->ops.data);
+    b->count++;
+    return VV_OK;
 }
 
 int vv_batch_put_ref(struct vv_batch *b, vv_slice key, const uint8_t ref[VV_REF_SIZE])

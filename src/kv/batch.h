@@ -33,7 +33,8 @@ void vv_batch_clear(struct vv_batch *b);  /* keeps the memory */
  * failure the batch is as before. */
 VV_MUST int vv_batch_put(struct vv_batch *b, vv_slice key, vv_slice value);
 VV_MUST int vv_batch_delete(struct vv_batch *b, vv_slice key);
-/* An empty range deletes nothing, and is a change all the same. */
+/* The keys from `from` up to and excluding `to`; data NULL: from the first, to the last of the
+ * keyspace, which then must be set. An empty range deletes nothing, and is a change all the same. */
 VV_MUST int vv_batch_delete_range(struct vv_batch *b, vv_slice from, vv_slice to);
 VV_MUST int vv_batch_put_ref(struct vv_batch *b, vv_slice key, const uint8_t ref[VV_REF_SIZE]);
 

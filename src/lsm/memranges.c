@@ -37,7 +37,6 @@ void vv_memranges_add(struct vv_memranges *r, const struct vv_order *order,
                       const struct vv_memrecord *record)
 {
     atomic_store_explicit(&r->newest, record, memory_order_release);
-    r->count++;
     extend_set(r, order, record);
 }
 

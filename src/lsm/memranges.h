@@ -17,7 +17,7 @@ struct vv_memranges {
      * then have more than the chain, never less than when the chain was as it saw it. */
     _Atomic(const struct vv_memrecord *) newest;
     _Atomic(const struct vv_ranges *) set;
-    uint64_t count;
+    uint64_t empty_count, empty_bytes; /* of those that delete nothing, which are not kept */
 };
 
 void vv_memranges_init(struct vv_memranges *r, struct vv_account *account);

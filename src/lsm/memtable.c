@@ -123,13 +123,23 @@ static void note_insert(struct vv_memtable *m, const struct vv_entry *entry)
     count_up(&m->raw_bytes, entry->key.size + entry->value.size);
 }
 
+/* It deletes nothing, yet its sequence is in the log, and is flushed only with a memtable that is not
+ * empty. */
+static int note_empty(struct vv_memtable *m, const struct vv_entry *entry)
+{
+    m->ranges.empty_count++;
+    m->ranges.empty_bytes += entry->key.size + entry->value.size;
+    note_insert(m, entry);
+    return VV_OK;
+}
+
 static int insert_range(struct vv_memtable *m, const struct vv_entry *entry)
 {
     /* Only we write it. */
     const struct vv_memrecord *older =
         atomic_load_explicit(&m->ranges.newest, memory_order_relaxed);
     if (vv_order_cmp(m->tree.order, entry->key, entry->value) >= 0)
-        return VV_OK; /* deletes nothing */
+        return note_empty(m, entry);
     size_t more = record_bytes(entry->key.size, entry->value.size, true) + VV_MEMRECORD_ALIGN;
     int rc = vv_memspace_reserve(&m->space, more);
     if (rc < 0)
@@ -256,6 +266,8 @@ void vv_memtable_check(const struct vv_memtable *m)
             chain_check(m, vv_memnode_record(leaf, i), &count, &raw_bytes);
     const struct vv_memrecord *range =
         atomic_load_explicit(&m->ranges.newest, memory_order_relaxed);
+    count += m->ranges.empty_count;
+    raw_bytes += m->ranges.empty_bytes;
     for (; range != NULL; range = vv_memrecord_older(range)) {
         count++;
         raw_bytes += (uint64_t)range->key_size + range->value_size;

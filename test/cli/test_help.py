@@ -59,7 +59,7 @@ def a_slip_gets_a_suggestion(t):
 @test
 def operands_are_counted(t):
     for bad in (["get"], ["get", "s"], ["get", "s", "k", "x"], ["put", "s"],
-                ["put", "s", "k", "v", "x"], ["scan", "s", "x"], ["del", "s"], ["version", "x"],
+                ["put", "s", "k", "v", "x"], ["scan", "s", "x"], ["del"], ["version", "x"],
                 ["inspect"]):
         t.fails(*bad, says=b"varve " + bad[0].encode())
     t.equal(os.listdir(t.dir), [])

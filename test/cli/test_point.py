@@ -19,6 +19,23 @@ def put_and_del_are_silent(t):
 
 
 @test
+def del_takes_a_range_or_a_prefix(t):
+    for key in ("a/1", "a/2", "b/1", "c/1", "d"):
+        t.run("put", t.store, key, "value")
+    t.equal(t.run("del", t.store, "--prefix", "a/"), (0, b"", b""))
+    t.equal(t.run("scan", "-k", t.store).out, b"b/1\nc/1\nd\n")
+    t.run("del", t.store, "--from", "b/1", "--to", "c/1")
+    t.equal(t.run("scan", "-k", t.store).out, b"c/1\nd\n")
+    t.run("del", t.store, "--from", "d")
+    t.equal(t.run("scan", "-k", t.store).out, b"c/1\n")
+    t.run("del", t.store, status=2)
+    t.run("del", t.store, "--prefix", "a", "key", status=2)
+    t.run("del", t.store, "--prefix", "a", "--to", "key", status=2)
+    t.run("del", t.store, "--prefix", "")
+    t.equal(t.run("scan", "-k", t.store).out, b"")
+
+
+@test
 def a_missing_key_is_status_one_and_no_output(t):
     t.run("put", t.store, "key", "value")
     t.equal(t.run("get", t.store, "other", status=1), (1, b"", b""))

@@ -168,6 +168,26 @@ static void run_trivial_move(struct rig *r)
     TRAIL_CHECK(STAT(r, trivial_moves) >= 1);
 }
 
+/* Ranges in the log, in tables of their own, over tables below, and merged away. */
+static void run_delete_range(struct rig *r)
+{
+    TRAIL_OK(rig_open(r));
+    put_many(r, 0, 12, 300, LEVEL_DEFAULT);
+    TRAIL_OK(rig_flush(r));
+    TRAIL_OK(rig_settle(r));
+    TRAIL_OK(rig_delete_range(r, "key00003", "key00007", LEVEL_DISK));
+    put_many(r, 5, 6, 300, LEVEL_DEFAULT);
+    TRAIL_OK(rig_flush(r));
+    TRAIL_OK(rig_delete_range(r, "key00000", "key00002", LEVEL_DEFAULT));
+    TRAIL_OK(rig_flush(r));
+    put_many(r, 20, 24, 300, LEVEL_DISK);
+    TRAIL_OK(rig_delete_range(r, "a", "z", LEVEL_DISK));
+    TRAIL_OK(rig_settle(r));
+    put_many(r, 2, 4, 300, LEVEL_DEFAULT);
+    compact_all(r);
+    TRAIL_OK(rig_close(r));
+}
+
 static void run_manifest_rewrite(struct rig *r)
 {
     r->world.tuning.manifest_bytes = 300;
@@ -256,7 +276,8 @@ static void txn_many(struct rig *r, unsigned count, size_t size, enum varve_dura
     CHECK(count <= 64);
     for (unsigned i = 0; i < count; i++) {
         snprintf(keys[i], sizeof keys[i], "key%05u", i * 3);
-        changes[i] = (struct rig_change){vv_slice_str(keys[i]), size, i % 4 == 3};
+        changes[i] =
+            (struct rig_change){.key = vv_slice_str(keys[i]), .size = size, .gone = i % 4 == 3};
     }
     TRAIL_OK(rig_write(r, changes, count, level, manner));
 }
@@ -308,6 +329,7 @@ CRASH_TEST(log_rotation_survives_power_cuts, OS, 0, run_rotation)
 CRASH_TEST(flushes_survive_power_cuts, INTERVAL, 0, run_flush)
 CRASH_TEST(merges_survive_power_cuts, INTERVAL, 0, run_merge)
 CRASH_TEST(trivial_moves_survive_power_cuts, INTERVAL, 0, run_trivial_move)
+CRASH_TEST(deleted_ranges_survive_power_cuts, INTERVAL, 0, run_delete_range)
 CRASH_TEST(manifest_rewrites_survive_power_cuts, INTERVAL, 0, run_manifest_rewrite)
 CRASH_TEST(the_value_log_survives_power_cuts, INTERVAL, 256, run_value_log)
 CRASH_TEST(large_values_survive_power_cuts, INTERVAL, 256, run_value_log_direct)

@@ -61,7 +61,8 @@ static int write_batch(struct rig *r, const struct step *s, enum varve_durabilit
     struct rig_change changes[6];
 
     for (int i = 0; i < 6; i++)
-        changes[i] = (struct rig_change){vv_slice_str(keys[i]), s->size, i == 5};
+        changes[i] =
+            (struct rig_change){.key = vv_slice_str(keys[i]), .size = s->size, .gone = i == 5};
     return rig_write(r, changes, 6, level, manner);
 }
 

@@ -19,15 +19,20 @@ enum {
 };
 
 static const uint32_t default_weights[MODEL_OP_COUNT] = {
-    [MODEL_PUT] = 50,         [MODEL_DELETE] = 30,       [MODEL_BATCH] = 16,
-    [MODEL_BATCH_BIG] = 1,    [MODEL_TXN] = 8,           [MODEL_GET] = 20,
-    [MODEL_GET_INTO] = 4,     [MODEL_MULTI_GET] = 6,     [MODEL_EXISTS] = 4,
-    [MODEL_WALK] = 12,        [MODEL_HELD_ITER] = 10,    [MODEL_HELD_PIN] = 4,
-    [MODEL_SNAPSHOT_NEW] = 6, [MODEL_SNAPSHOT_READ] = 3, [MODEL_SNAPSHOT_RELEASE] = 4,
-    [MODEL_FLUSH] = 6,        [MODEL_TEND] = 30,         [MODEL_SETTLE] = 2,
-    [MODEL_COMPACT] = 3,      [MODEL_PAUSE] = 1,         [MODEL_SYNC] = 4,
-    [MODEL_STATS] = 2,        [MODEL_VERIFY] = 1,        [MODEL_READONLY] = 2,
-    [MODEL_REOPEN] = 5,       [MODEL_CRASH] = 6,
+    [MODEL_PUT] = 50,          [MODEL_DELETE] = 30,
+    [MODEL_BATCH] = 16,        [MODEL_BATCH_BIG] = 1,
+    [MODEL_DELETE_RANGE] = 4,  [MODEL_TXN] = 8,
+    [MODEL_GET] = 20,          [MODEL_GET_INTO] = 4,
+    [MODEL_MULTI_GET] = 6,     [MODEL_EXISTS] = 4,
+    [MODEL_WALK] = 12,         [MODEL_HELD_ITER] = 10,
+    [MODEL_HELD_PIN] = 4,      [MODEL_SNAPSHOT_NEW] = 6,
+    [MODEL_SNAPSHOT_READ] = 3, [MODEL_SNAPSHOT_RELEASE] = 4,
+    [MODEL_FLUSH] = 6,         [MODEL_TEND] = 30,
+    [MODEL_SETTLE] = 2,        [MODEL_COMPACT] = 3,
+    [MODEL_PAUSE] = 1,         [MODEL_SYNC] = 4,
+    [MODEL_STATS] = 2,         [MODEL_VERIFY] = 1,
+    [MODEL_READONLY] = 2,      [MODEL_REOPEN] = 5,
+    [MODEL_CRASH] = 6,
 };
 
 static const char *const level_names[] = {"default", "none", "os", "interval", "disk"};
@@ -80,8 +85,30 @@ static enum varve_durability level_draw(struct model *m)
                                      : VARVE_DURABILITY_DEFAULT;
 }
 
+/* Mostly short ranges; now and then one that is empty, or has nearly all. */
+static struct rig_change range_draw(struct model *m)
+{
+    vv_slice a = sample_key_pick(&m->keys, &m->rng);
+    vv_slice b = sample_key_pick(&m->keys, &m->rng);
+    bool back = vv_slice_cmp(a, b) > 0 && !vv_rng_one_in(&m->rng, 8);
+    struct rig_change change = {.key = back ? b : a, .to = back ? a : b, .gone = true};
+    size_t index = oracle_lower(&m->rig.oracle, change.key);
+    size_t near = index + 1 + (size_t)vv_rng_below(&m->rng, 6);
+
+    if (!vv_rng_one_in(&m->rng, 6) && near < m->rig.oracle.count &&
+        vv_slice_cmp(m->rig.oracle.keys[near].key, change.to) < 0)
+        change.to = m->rig.oracle.keys[near].key;
+    if (change.to.data == NULL)
+        change.to = vv_slice_of("", 0);
+    if (change.key.data == NULL)
+        change.key = vv_slice_of("", 0);
+    return change;
+}
+
 static struct rig_change change_draw(struct model *m)
 {
+    if (vv_rng_one_in(&m->rng, 40))
+        return range_draw(m);
     return (struct rig_change){
         .key = sample_key_pick(&m->keys, &m->rng),
         .size = sample_size_draw(&m->rng, m->rig.options.value_log_min,
@@ -96,8 +123,20 @@ static void write_one(struct model *m, bool gone)
     enum varve_durability level = level_draw(m);
 
     change.gone = gone;
+    change.to = VV_SLICE_EMPTY;
     trail_note("commit %" PRIu64 ": %s %s, %zu bytes, level %s", m->rig.oracle.last + 1,
                gone ? "delete" : "put", sample_text(change.key), change.size, level_names[level]);
+    TRAIL_OK(rig_write(&m->rig, &change, 1, level, RIG_PLAIN));
+}
+
+static void write_range(struct model *m)
+{
+    struct rig_change change = range_draw(m);
+    enum varve_durability level = level_draw(m);
+
+    trail_note("commit %" PRIu64 ": delete from %s", m->rig.oracle.last + 1,
+               sample_text(change.key));
+    trail_note("  up to %s, level %s", sample_text(change.to), level_names[level]);
     TRAIL_OK(rig_write(&m->rig, &change, 1, level, RIG_PLAIN));
 }
 
@@ -280,6 +319,7 @@ static void op_do(struct model *m, enum model_op op)
     switch (op) {
     case MODEL_PUT: write_one(m, false); break;
     case MODEL_DELETE: write_one(m, true); break;
+    case MODEL_DELETE_RANGE: write_range(m); break;
     case MODEL_BATCH: write_many(m, 1 + vv_rng_below(&m->rng, BATCH_MAX), RIG_BATCH); break;
     case MODEL_BATCH_BIG: write_many(m, BATCH_BIG_MAX, RIG_BATCH); break;
     case MODEL_TXN:

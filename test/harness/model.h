@@ -9,6 +9,7 @@
 enum model_op {
     MODEL_PUT,
     MODEL_DELETE,
+    MODEL_DELETE_RANGE,
     MODEL_BATCH,
     MODEL_BATCH_BIG, /* larger than a memtable */
     MODEL_TXN,       /* the same by a transaction */

@@ -63,24 +63,40 @@ static struct oracle_key *key_make(struct oracle *o, vv_slice key)
     return &o->keys[index];
 }
 
+static void version_add(struct oracle_key *key, struct oracle_version version)
+{
+    bool again = key->count > 0 && key->versions[key->count - 1].commit == version.commit;
+
+    if (!again) {
+        grow((void **)&key->versions, &key->cap, key->count + 1, sizeof *key->versions);
+        key->count++;
+    }
+    key->versions[key->count - 1] = version;
+}
+
+static void range_delete(struct oracle *o, uint64_t commit, vv_slice from, vv_slice to)
+{
+    for (size_t i = oracle_lower(o, from); i < o->count && vv_slice_cmp(o->keys[i].key, to) < 0;
+         i++)
+        version_add(&o->keys[i], (struct oracle_version){.commit = commit, .gone = true});
+}
+
 uint64_t oracle_commit(struct oracle *o, const struct oracle_change *changes, size_t count)
 {
     uint64_t commit = ++o->last;
 
     for (size_t i = 0; i < count; i++) {
-        struct oracle_key *key = key_make(o, changes[i].key);
-        bool again = key->count > 0 && key->versions[key->count - 1].commit == commit;
-
-        if (!again) {
-            grow((void **)&key->versions, &key->cap, key->count + 1, sizeof *key->versions);
-            key->count++;
+        if (changes[i].to.data != NULL) {
+            range_delete(o, commit, changes[i].key, changes[i].to);
+            continue;
         }
-        key->versions[key->count - 1] = (struct oracle_version){
-            .commit = commit,
-            .hash = changes[i].gone ? 0 : vv_hash(changes[i].value),
-            .size = changes[i].gone ? 0 : changes[i].value.size,
-            .gone = changes[i].gone,
-        };
+        version_add(key_make(o, changes[i].key),
+                    (struct oracle_version){
+                        .commit = commit,
+                        .hash = changes[i].gone ? 0 : vv_hash(changes[i].value),
+                        .size = changes[i].gone ? 0 : changes[i].value.size,
+                        .gone = changes[i].gone,
+                    });
     }
     return commit;
 }

@@ -33,7 +33,8 @@ struct oracle {
 struct oracle_change {
     vv_slice key;
     vv_slice value;
-    bool gone; /* a deletion */
+    bool gone;   /* a deletion */
+    vv_slice to; /* of all keys up to this one, itself excluded; data NULL: of one */
 };
 
 void oracle_deinit(struct oracle *o);

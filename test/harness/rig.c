@@ -243,8 +243,10 @@ static int batch_fill(varve_batch *batch, const struct oracle_change *changes, s
 
     for (size_t i = 0; rc == VARVE_OK && i < count; i++) {
         const struct oracle_change *c = &changes[i];
-        rc = c->gone ? varve_batch_delete(batch, sample_public(c->key))
-                     : varve_batch_put(batch, sample_public(c->key), sample_public(c->value));
+        rc = c->to.data != NULL
+                 ? varve_batch_delete_range(batch, sample_public(c->key), sample_public(c->to))
+             : c->gone ? varve_batch_delete(batch, sample_public(c->key))
+                       : varve_batch_put(batch, sample_public(c->key), sample_public(c->value));
     }
     return rc;
 }
@@ -272,11 +274,18 @@ static int batch_write(struct rig *r, const struct oracle_change *changes, size_
 static int changes_write(struct rig *r, const struct oracle_change *changes, size_t count,
                          enum varve_durability level, enum rig_manner manner)
 {
-    if (manner == RIG_TXN || manner == RIG_EXCLUSIVE)
+    bool ranges = false;
+
+    for (size_t i = 0; i < count; i++)
+        ranges = ranges || changes[i].to.data != NULL;
+    if ((manner == RIG_TXN || manner == RIG_EXCLUSIVE) && !ranges)
         return txn_write(r->db, &r->oracle, changes, count,
                          manner == RIG_TXN ? VARVE_TXN_OPTIMISTIC : VARVE_TXN_EXCLUSIVE, level);
     if (manner == RIG_BATCH || count != 1 || level != VARVE_DURABILITY_DEFAULT)
         return batch_write(r, changes, count, level);
+    if (ranges)
+        return varve_delete_range(r->db, sample_public(changes[0].key),
+                                  sample_public(changes[0].to));
     if (changes[0].gone)
         return varve_delete(r->db, sample_public(changes[0].key));
     return varve_put(r->db, sample_public(changes[0].key), sample_public(changes[0].value));
@@ -300,7 +309,7 @@ static uint8_t *changes_fill(const struct rig_change *changes, size_t count, uin
         size_t size = c->gone ? 0 : c->size;
 
         sample_value_fill(at, size, c->key, ++serial);
-        filled[i] = (struct oracle_change){c->key, {at, size}, c->gone};
+        filled[i] = (struct oracle_change){c->key, {at, size}, c->gone, c->to};
         at += size;
     }
     return values;
@@ -370,6 +379,13 @@ int rig_put(struct rig *r, const char *key, size_t size, enum varve_durability l
 int rig_delete(struct rig *r, const char *key, enum varve_durability level)
 {
     struct rig_change change = {.key = vv_slice_str(key), .gone = true};
+
+    return rig_write(r, &change, 1, level, RIG_PLAIN);
+}
+
+int rig_delete_range(struct rig *r, const char *from, const char *to, enum varve_durability level)
+{
+    struct rig_change change = {.key = vv_slice_str(from), .gone = true, .to = vv_slice_str(to)};
 
     return rig_write(r, &change, 1, level, RIG_PLAIN);
 }

@@ -60,6 +60,7 @@ struct rig_change {
     vv_slice key;
     size_t size;
     bool gone;
+    vv_slice to; /* a deletion of all keys up to this one, itself excluded; data NULL: of one key */
 };
 
 /* Sizes small enough that a few hundred writes reach every kind of background work. */
@@ -87,6 +88,7 @@ int rig_write(struct rig *r, const struct rig_change *changes, size_t count,
 /* Shorter: the key is text. */
 int rig_put(struct rig *r, const char *key, size_t size, enum varve_durability level);
 int rig_delete(struct rig *r, const char *key, enum varve_durability level);
+int rig_delete_range(struct rig *r, const char *from, const char *to, enum varve_durability level);
 
 int rig_sync(struct rig *r);
 int rig_flush(struct rig *r);

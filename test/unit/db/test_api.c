@@ -536,3 +536,83 @@ TEST(statistics_fit_the_struct_of_an_older_program)
     CHECK_EQ_U64(stats.disk_bytes, 0xababababababababu);
     CHECK_OK(varve_close(db));
 }
+
+static void put_all(varve *db, const char *const *keys, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        CHECK_OK(varve_put(db, VARVE_STR(keys[i]), VARVE_STR("value")));
+}
+
+static size_t count_all(varve *db)
+{
+    varve_iter *iter;
+    size_t count = 0;
+    CHECK_OK(varve_iter_open(db, NULL, &iter));
+    while (varve_iter_next(iter) == VARVE_OK)
+        count++;
+    varve_iter_close(iter);
+    return count;
+}
+
+static int note_range(void *context, const varve_change *change)
+{
+    varve_change *out = context;
+    *out = *change;
+    return 0;
+}
+
+TEST(a_range_may_be_open_at_either_end)
+{
+    static const char *const keys[] = {"", "a", "b", "c", "\xff", "\xff\xff", "\xff\xff\xff"};
+    const varve_slice open = varve_bytes(NULL, 0);
+    varve *db;
+    CHECK_OK(varve_open(":memory:", NULL, &db));
+    put_all(db, keys, 7);
+    CHECK_OK(varve_delete_range(db, VARVE_STR("c"), VARVE_STR("a")));
+    CHECK_OK(varve_delete_range(db, VARVE_STR("c"), VARVE_STR("c")));
+    CHECK_EQ_INT(count_all(db), 7);
+    CHECK_OK(varve_delete_range(db, VARVE_STR("a"), VARVE_STR("c")));
+    CHECK_EQ_INT(count_all(db), 5);
+    CHECK_OK(varve_delete_range(db, open, VARVE_STR("c")));
+    CHECK_EQ_INT(count_all(db), 4);
+    CHECK_OK(varve_delete_prefix(db, VARVE_STR("\xff\xff")));
+    CHECK_EQ_INT(count_all(db), 2);
+    CHECK_OK(varve_delete_range(db, VARVE_STR("d"), open));
+    CHECK_EQ_INT(count_all(db), 1);
+    put_all(db, keys, 7);
+    CHECK_OK(varve_delete_prefix(db, VARVE_STR("")));
+    CHECK_EQ_INT(count_all(db), 0);
+    put_all(db, keys, 7);
+    CHECK_OK(varve_delete_range(db, open, open));
+    CHECK_EQ_INT(count_all(db), 0);
+    CHECK_OK(varve_close(db));
+}
+
+TEST(a_range_is_deleted_in_its_keyspace_alone)
+{
+    static const char *const keys[] = {"", "a", "b", "\xff\xff"};
+    varve *db;
+    varve_keyspace *one, *two;
+    varve_batch *batch;
+    varve_change change = {.kind = VARVE_CHANGE_PUT};
+    CHECK_OK(varve_open(":memory:", NULL, &db));
+    CHECK_OK(varve_keyspace_create(db, "one", NULL, &one));
+    CHECK_OK(varve_keyspace_create(db, "two", NULL, &two));
+    put_all(db, keys, 4);
+    put_all(one, keys, 4);
+    put_all(two, keys, 4);
+    CHECK_OK(varve_delete_prefix(one, VARVE_STR("\xff")));
+    CHECK_EQ_INT(count_all(one), 3);
+    CHECK_OK(varve_batch_new(&batch));
+    CHECK_OK(varve_batch_delete_range_in(batch, one, varve_bytes(NULL, 0), varve_bytes(NULL, 0)));
+    CHECK_OK(varve_batch_each(batch, note_range, &change));
+    CHECK_EQ_INT(change.kind, VARVE_CHANGE_DELETE_RANGE);
+    CHECK_EQ_INT(change.keyspace, varve_keyspace_id(one));
+    CHECK(change.value.data == NULL);
+    CHECK_OK(varve_write(db, batch, NULL));
+    CHECK_EQ_INT(count_all(one), 0);
+    CHECK_EQ_INT(count_all(db), 4);
+    CHECK_EQ_INT(count_all(two), 4);
+    varve_batch_free(batch);
+    CHECK_OK(varve_close(db));
+}

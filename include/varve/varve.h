@@ -581,6 +581,14 @@ VARVE_API int varve_settle(varve *db);
 VARVE_API int varve_pause(varve *db);
 VARVE_API int varve_resume(varve *db);
 
+/* Brings a store that was opened read-only up to what its writer has made since, as of one moment.
+ * Reads go on meanwhile and afterwards see the new state; open iterators stay at theirs. Never delays
+ * the writer. Costs reading the MANIFEST and the log again: up to the size of the writer's memtables.
+ * Through a handle for writing it does nothing. After a failure all is as before: VARVE_BUSY while
+ * snapshots are open, or when the writer was faster a hundred times; VARVE_INVALID when there is a
+ * new keyspace whose comparator was not given at open, or another store at the path. */
+VARVE_API int varve_refresh(varve *db);
+
 /* Reads and verifies every byte of the open store; as varve_check, for the files of now. */
 VARVE_API int varve_verify(varve *db, varve_report *report, void *context);
 

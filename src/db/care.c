@@ -135,6 +135,28 @@ int varve_resume(varve *db)
     return rc < 0 ? rc : end(&call, resume(db->store));
 }
 
+/* What a snapshot shows is kept by the writer's merges only if the snapshot is the writer's. */
+static int refresh(struct vv_store *s)
+{
+    int rc = VV_OK;
+    if (s->options.mode != VARVE_MODE_READONLY)
+        return VV_OK;
+    vv_mutex_lock(&s->refresh_mu);
+    if (vv_snapshots_count(&s->snapshots) > 0)
+        rc = vv_fail(VV_BUSY, "%s: snapshots of the present state are open", s->path);
+    else
+        rc = s->engine->ops->refresh(s->engine);
+    vv_mutex_unlock(&s->refresh_mu);
+    return rc;
+}
+
+int varve_refresh(varve *db)
+{
+    struct vv_call call;
+    int rc = vv_store_enter(db, &call);
+    return rc < 0 ? rc : end(&call, refresh(db->store));
+}
+
 static void report_to_nobody(void *context, const char *line)
 {
     (void)context;

@@ -86,7 +86,9 @@ int varve_snapshot_new(varve *db, varve_snapshot **out)
     } else {
         snapshot->db = db;
         vv_guard_ref(&db->root->guard);
+        vv_mutex_lock(&db->store->refresh_mu);
         vv_snapshots_add(&db->store->snapshots, snapshot);
+        vv_mutex_unlock(&db->store->refresh_mu);
         *out = snapshot;
     }
     vv_guard_leave(&call, VV_DOOR_OTHER);

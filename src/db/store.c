@@ -16,7 +16,7 @@
 
 #include "env/mem.h"
 
-enum { RANK_ITERS = 30, CLOSE_SPINS = 64, CLOSE_WAIT_US = 50 };
+enum { RANK_REFRESH = 11, RANK_ITERS = 30, CLOSE_SPINS = 64, CLOSE_WAIT_US = 50 };
 
 /* ---- the graveyard
  *
@@ -61,6 +61,12 @@ static void host_poison(void *context, int rc)
     vv_poison_set(&s->poison, rc);
 }
 
+static void host_advance(void *context, vv_seq seq)
+{
+    struct vv_store *s = context;
+    atomic_store(&s->visible, seq);
+}
+
 static int host_notes(void *context, const struct vv_note *notes, size_t count,
                       const struct vv_order **order, struct vv_note *first)
 {
@@ -91,11 +97,13 @@ static int store_new(const struct vv_store_setup *setup, struct vv_root *root,
                                .visible = &s->visible,
                                .snapshots = host_snapshots,
                                .wake = host_wake,
+                               .advance = host_advance,
                                .poison = host_poison};
     vv_poison_init(&s->poison);
     vv_snapshots_init(&s->snapshots, &s->visible);
     vv_mutex_init(&s->iters.mu, RANK_ITERS);
     vv_work_init(&s->work);
+    vv_mutex_init(&s->refresh_mu, RANK_REFRESH);
     *out = s;
     return VV_OK;
 }
@@ -107,6 +115,7 @@ static void store_free(struct vv_store *s)
     vv_work_deinit(&s->work);
     vv_mutex_deinit(&s->iters.mu);
     vv_snapshots_deinit(&s->snapshots);
+    vv_mutex_deinit(&s->refresh_mu);
     vv_poison_deinit(&s->poison);
     vv_env_mem_free(s->own_env);
     vv_free(s->path);

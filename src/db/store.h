@@ -58,6 +58,7 @@ struct vv_store {
     /* The functions that release pinned values: few, and a pin names its one by index. Filled from
      * the front, with release. */
     _Atomic(vv_release *) releases[VV_RELEASES_MAX];
+    struct vv_mutex refresh_mu; /* one refresh at a time, and no snapshot made meanwhile; rank 11 */
     _Atomic(int) pauses; /* of compaction by the user; never more than the engine has been told */
     struct vv_snapshots snapshots;
     struct vv_iters iters;

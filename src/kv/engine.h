@@ -55,6 +55,8 @@ struct vv_host {
     /* There may be background work now. Never waits; any lock may be held. */
     void (*wake)(void *context);
     /* The store can no longer promise durability: `rc` and the thread's story say why. */
+    /* All changes up to `seq` may be read: called by refresh, before it shows them. */
+    void (*advance)(void *context, vv_seq seq);
     void (*poison)(void *context, int rc);
 };
 
@@ -153,6 +155,11 @@ struct vv_engine_ops {
      * again. May be NULL. */
     int (*checkpoint)(struct vv_engine *e,
                       int (*visit)(void *context, const struct vv_moment *moment), void *context);
+
+    /* Of an engine that was opened read-only: shows what the writer has made since, as of one moment.
+     * One thread at a time. Iterators stay where they are; nobody may have a snapshot. After a failure
+     * all is as before. */
+    int (*refresh)(struct vv_engine *e);
 
     int (*check)(struct vv_engine *e, void (*report)(void *context, const char *line),
                  void *context);

@@ -1,6 +1,7 @@
 /*
  * The engine as a whole: opening, closing, and the table of its operations.
  */
+#include "lsm/beside.h"
 #include "lsm/recover.h"
 
 #include "base/hash.h"
@@ -108,40 +109,6 @@ static int create_store(struct vv_lsm *lsm, struct vv_recovered *recovered)
                                 &lsm->active);
 }
 
-/* Beside a writer: logs may have been retired since they were listed, and even written over while
- * they were read. The MANIFEST says so before it happens. */
-static int check_logs_stood(struct vv_lsm *lsm)
-{
-    struct vv_edit sum = {0};
-    int rc = vv_recover_sum(lsm, &sum);
-    if (rc == VV_OK && sum.log_number != lsm->log_number)
-        rc = vv_fail(VV_BUSY, "%s: the writer retires logs faster than they can be read",
-                     lsm->options.path);
-    vv_edit_deinit(&sum);
-    return rc;
-}
-
-/* A reader beside a writer: the writer removes files when it likes, so all are opened now. */
-static int open_everything(const struct vv_version *version)
-{
-    for (int level = 0; level < VV_LEVELS; level++) {
-        for (size_t i = 0; i < version->levels[level].count; i++) {
-            struct vv_table *table;
-            int rc = vv_tables_open(version->levels[level].tables[i], &table);
-            if (rc < 0)
-                return rc;
-            vv_table_unref(table);
-        }
-    }
-    for (size_t i = 0; i < version->value_count; i++) {
-        uint64_t size_bytes;
-        int rc = vv_values_size(version->values[i], &size_bytes);
-        if (rc < 0)
-            return rc;
-    }
-    return VV_OK;
-}
-
 /* Each life that writes little leaves a small log, and a store that only has short lives would
  * gather them. */
 static int flush_many_logs(struct vv_lsm *lsm, const struct vv_replay *replay)
@@ -165,14 +132,13 @@ static int open_tree(struct vv_lsm *lsm, vv_seq *seq)
         goto out;
     if (!lsm->options.readonly)
         rc = vv_recover_tidy(lsm, &recovered);
-    else if ((rc = check_logs_stood(lsm)) == VV_OK)
-        rc = open_everything(recovered.version);
+    else
+        rc = vv_beside_hold(lsm, recovered.version);
     if (rc < 0 || (rc = first_view(lsm, recovered.version)) < 0)
         goto out;
     if (!lsm->options.readonly && (rc = flush_many_logs(lsm, &recovered.replay)) < 0)
         goto out;
-    *seq =
-        recovered.replay.seen_seq > lsm->flushed_seq ? recovered.replay.seen_seq : lsm->flushed_seq;
+    *seq = vv_recovered_seq(lsm, &recovered);
 out:
     vv_recovered_deinit(&recovered);
     return rc;
@@ -255,6 +221,7 @@ static const struct vv_engine_ops lsm_ops = {
     .settle = vv_lsm_settle,
     .note = vv_lsm_note,
     .checkpoint = vv_lsm_checkpoint,
+    .refresh = vv_lsm_refresh,
     .check = vv_lsm_check,
     .close = close_engine,
 };
@@ -286,59 +253,36 @@ int vv_lsm_new(const struct vv_lsm_options *options, struct vv_lsm **out)
     return VV_OK;
 }
 
-static int open_once(const struct vv_lsm_options *options, struct vv_engine **out, vv_seq *seq)
+struct opening {
+    const struct vv_lsm_options *options;
+    struct vv_engine *engine;
+    vv_seq seq;
+};
+
+static int open_once(void *context)
 {
+    struct opening *o = context;
     struct vv_lsm *lsm;
-    int rc = vv_lsm_new(options, &lsm);
+    int rc = vv_lsm_new(o->options, &lsm);
     if (rc < 0)
         return rc;
-    if ((rc = open_tree(lsm, seq)) < 0) {
+    if ((rc = open_tree(lsm, &o->seq)) < 0) {
         vv_lsm_free(lsm);
         return rc;
     }
-    *out = &lsm->base;
+    o->engine = &lsm->base;
     return VV_OK;
-}
-
-/* Changes whenever the writer creates, removes or renames a file. */
-static int fingerprint(const struct vv_lsm_options *options, uint64_t *out)
-{
-    struct vv_buf names = VV_BUF_INIT;
-    int rc = vv_env_list(options->env, options->path, &names);
-    *out = 0;
-    for (size_t at = 0; rc == VV_OK && at < names.size;) {
-        vv_slice name = vv_slice_str((const char *)names.data + at);
-        *out ^= vv_hash(name);
-        at += name.size + 1;
-    }
-    vv_buf_deinit(&names);
-    return rc;
-}
-
-/* Beside a writer, damage proves something only if the directory stood still meanwhile. */
-static int open_beside_writer(const struct vv_lsm_options *options, struct vv_engine **out,
-                              vv_seq *seq)
-{
-    int rc = VV_OK;
-    for (int tries = 0; tries < 100; tries++) {
-        uint64_t before = 0;
-        uint64_t after = 0;
-        (void)fingerprint(options, &before);
-        rc = open_once(options, out, seq);
-        if (rc == VV_BUSY)
-            continue;
-        if (rc != VV_CORRUPT && rc != VV_MISSING)
-            return rc;
-        vv_env_sleep_us(options->env, 2000);
-        if (fingerprint(options, &after) == VV_OK && before == after)
-            return rc;
-    }
-    return rc;
 }
 
 int vv_lsm_open(const struct vv_lsm_options *options, struct vv_engine **out, vv_seq *seq)
 {
-    return options->readonly ? open_beside_writer(options, out, seq) : open_once(options, out, seq);
+    struct opening o = {.options = options};
+    int rc = options->readonly ? vv_beside_try(options, open_once, &o) : open_once(&o);
+    if (rc == VV_OK) {
+        *out = o.engine;
+        *seq = o.seq;
+    }
+    return rc;
 }
 
 /* ------------------------------------------------------------------------- what a directory holds */

@@ -48,7 +48,12 @@ static int check_format(struct state *state, const struct vv_edit *edit)
     if (!vv_slice_equal(vv_buf_slice(&edit->engine), vv_slice_str("lsm")))
         return vv_fail(VV_UNSUPPORTED, "the store's engine is \"%.*s\", this is \"lsm\"",
                        (int)edit->engine.size, (const char *)edit->engine.data);
-    memcpy(state->lsm->uuid, edit->uuid, sizeof edit->uuid);
+    if (state->lsm->tables == NULL)
+        memcpy(state->lsm->uuid, edit->uuid, sizeof edit->uuid);
+    else if (memcmp(state->lsm->uuid, edit->uuid, sizeof edit->uuid) != 0)
+        return vv_fail(VV_INVALID,
+                       "%s: another store has taken the place of the one that was opened",
+                       state->lsm->options.path);
     state->has_format = true;
     return vv_buf_assign(&state->sum.comparator, vv_buf_slice(&edit->comparator));
 }
@@ -148,34 +153,76 @@ static void parts_deinit(struct parts *parts)
     vv_free(parts->values);
 }
 
-static int make_tables(struct vv_lsm *lsm, struct vv_edit *sum, struct parts *parts)
+/* A table that is known, with a reference, or NULL. */
+static struct vv_table_meta *known_table(const struct vv_version *known,
+                                         const struct vv_edit_table *t)
+{
+    for (int level = 0; known != NULL && level < VV_LEVELS; level++) {
+        const struct vv_run *run = &known->levels[level];
+        for (size_t i = 0; i < run->count; i++) {
+            if (run->tables[i]->number == t->number) {
+                vv_table_meta_ref(run->tables[i]);
+                return run->tables[i];
+            }
+        }
+    }
+    return NULL;
+}
+
+static int make_table(struct vv_lsm *lsm, struct vv_edit_table *t, struct vv_table_meta **out)
+{
+    int rc = check_file(lsm, VV_NAME_TABLE, t->number, t->facts.size_bytes);
+    if (rc < 0 || (rc = vv_table_meta_new(lsm->tables, t->number, &t->facts, out)) < 0)
+        return rc;
+    (*out)->created_us = t->created_us;
+    return VV_OK;
+}
+
+static int make_tables(struct vv_lsm *lsm, const struct vv_version *known, struct vv_edit *sum,
+                       struct parts *parts)
 {
     parts->tables = vv_alloc_zero((sum->table_count + 1) * sizeof parts->tables[0]);
     if (parts->tables == NULL)
         return VV_NOMEM;
     for (size_t i = 0; i < sum->table_count; i++) {
         struct vv_edit_table *t = &sum->tables[i];
-        int rc = check_file(lsm, VV_NAME_TABLE, t->number, t->facts.size_bytes);
+        struct vv_table_add *add = &parts->tables[i];
+        *add = (struct vv_table_add){t->level, known_table(known, t)};
+        int rc = add->table == NULL ? make_table(lsm, t, &add->table) : VV_OK;
         if (rc < 0)
             return rc;
-        struct vv_table_add *add = &parts->tables[i];
-        if ((rc = vv_table_meta_new(lsm->tables, t->number, &t->facts, &add->table)) < 0)
-            return rc;
-        add->level = t->level;
-        add->table->created_us = t->created_us;
         parts->table_count++;
     }
     return VV_OK;
 }
 
-static int make_values(struct vv_lsm *lsm, const struct vv_edit *sum, struct parts *parts)
+/* A value file that is known and is not written to any more, with a reference, or NULL. */
+static struct vv_value_file *known_values(const struct vv_version *known,
+                                          const struct vv_edit_value_file *v)
+{
+    for (size_t i = 0; known != NULL && v->sealed && i < known->value_count; i++) {
+        struct vv_value_file *file = known->values[i];
+        if (file->number == v->number && atomic_load(&file->sealed)) {
+            vv_value_file_ref(file);
+            return file;
+        }
+    }
+    return NULL;
+}
+
+static int make_values(struct vv_lsm *lsm, const struct vv_version *known,
+                       const struct vv_edit *sum, struct parts *parts)
 {
     parts->values = vv_alloc_zero((sum->value_count + 1) * sizeof parts->values[0]);
     if (parts->values == NULL)
         return VV_NOMEM;
     for (size_t i = 0; i < sum->value_count; i++) {
         const struct vv_edit_value_file *v = &sum->values[i];
-        struct vv_value_file *file;
+        struct vv_value_file *file = known_values(known, v);
+        if (file != NULL) {
+            parts->values[parts->value_count++] = file;
+            continue;
+        }
         int rc = check_file(lsm, VV_NAME_VALUES, v->number,
                             v->record_count > 0 ? v->record_bytes + VV_LOG_HEAD_SIZE : 0);
         bool headless = false;
@@ -195,13 +242,15 @@ static int make_values(struct vv_lsm *lsm, const struct vv_edit *sum, struct par
     return VV_OK;
 }
 
-static int make_version(struct vv_lsm *lsm, struct vv_edit *sum, struct vv_version **out)
+static int make_version(struct vv_lsm *lsm, const struct vv_version *known, struct vv_edit *sum,
+                        struct vv_version **out)
 {
     struct parts parts = {0};
     struct vv_version *empty = NULL;
     int rc;
     if ((rc = vv_version_new(vv_lsm_order(lsm), &empty)) < 0 ||
-        (rc = make_tables(lsm, sum, &parts)) < 0 || (rc = make_values(lsm, sum, &parts)) < 0)
+        (rc = make_tables(lsm, known, sum, &parts)) < 0 ||
+        (rc = make_values(lsm, known, sum, &parts)) < 0)
         goto out;
     struct vv_version_change change = {.adds = parts.tables,
                                        .add_count = parts.table_count,
@@ -285,7 +334,23 @@ int vv_recover_order(struct vv_lsm *lsm, const struct vv_edit *sum)
     atomic_store(&lsm->laid_order, order);
     if (is_new && first.text.size > 0)
         return vv_notes_set(&lsm->notes, first.id, first.text);
+    vv_notes_deinit(&lsm->notes);
     return vv_notes_apply(&lsm->notes, &sum->notes);
+}
+
+/* A tree that is refreshed has them. */
+static int ensure_rooms(struct vv_lsm *lsm)
+{
+    if (lsm->tables == NULL)
+        return vv_recover_rooms(lsm);
+    vv_tables_set_order(lsm->tables, vv_lsm_order(lsm));
+    return VV_OK;
+}
+
+vv_seq vv_recovered_seq(const struct vv_lsm *lsm, const struct vv_recovered *recovered)
+{
+    vv_seq seen = recovered->replay.seen_seq;
+    return seen > lsm->flushed_seq ? seen : lsm->flushed_seq;
 }
 
 int vv_recover_read(struct vv_lsm *lsm, struct vv_recovered *out)
@@ -298,10 +363,12 @@ int vv_recover_read(struct vv_lsm *lsm, struct vv_recovered *out)
     lsm->closed_log = sum.closed_log;
     lsm->closed_bytes = sum.closed_bytes;
     lsm->flushed_seq = sum.flushed_seq;
-    lsm->lineage = sum.lineage;
-    sum.lineage = (struct vv_lineage){NULL, 0};
-    if ((rc = vv_recover_order(lsm, &sum)) < 0 || (rc = vv_recover_rooms(lsm)) < 0 ||
-        (rc = make_version(lsm, &sum, &out->version)) < 0)
+    if (lsm->tables == NULL) { /* where a store comes from never changes */
+        lsm->lineage = sum.lineage;
+        sum.lineage = (struct vv_lineage){NULL, 0};
+    }
+    if ((rc = vv_recover_order(lsm, &sum)) < 0 || (rc = ensure_rooms(lsm)) < 0 ||
+        (rc = make_version(lsm, out->known, &sum, &out->version)) < 0)
         goto out;
     if ((rc = vv_recover_next_file(lsm, sum.next_file)) < 0)
         goto out;

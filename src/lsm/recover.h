@@ -8,6 +8,8 @@
 #include "lsm/tree.h"
 
 struct vv_recovered {
+    const struct vv_version
+        *known; /* borrowed: its tables and value files are taken over; or NULL */
     struct vv_version *version;
     struct vv_replay replay;
 };
@@ -34,6 +36,9 @@ VV_MUST int vv_recover_next_file(struct vv_lsm *lsm, uint64_t known);
 /* Reads the MANIFEST and the logs: afterwards the version and the active memtable hold the state.
  * Writes nothing. */
 VV_MUST int vv_recover_read(struct vv_lsm *lsm, struct vv_recovered *out);
+
+/* The last sequence of the recovered state. */
+vv_seq vv_recovered_seq(const struct vv_lsm *lsm, const struct vv_recovered *recovered);
 
 /* Makes the state the starting point of a new life: cuts logs, starts a new one, writes a new
  * MANIFEST, and removes what a crash left. */

@@ -211,6 +211,9 @@ struct vv_view *vv_lsm_view(struct vv_lsm *lsm);
 
 /* Fills an empty (zeroed) view with the frozen list, this memtable and this version, to all of which
  * it takes references. mu is held. */
+/* The refresh operation of the treaty (beside.c). */
+VV_MUST int vv_lsm_refresh(struct vv_engine *e);
+
 void vv_view_fill_locked(struct vv_lsm *lsm, struct vv_view *view, struct vv_memtable *active,
                          struct vv_version *version);
 

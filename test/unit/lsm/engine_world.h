@@ -54,6 +54,12 @@ static inline void world_wake(void *context)
     (void)context;
 }
 
+static inline void world_advance(void *context, vv_seq seq)
+{
+    struct world *w = context;
+    atomic_store(&w->visible, seq);
+}
+
 static inline void world_poison(void *context, int rc)
 {
     struct world *w = context;
@@ -68,6 +74,7 @@ static inline void world_init(struct world *w, struct vv_env *env)
                                .visible = &w->visible,
                                .snapshots = world_snapshots,
                                .wake = world_wake,
+                               .advance = world_advance,
                                .poison = world_poison};
     w->options = (struct vv_lsm_options){.env = env,
                                          .path = WORLD_DIR,

@@ -41,6 +41,15 @@ void *vv_alloc_zero(size_t size_bytes)
     return told(must_fail() ? NULL : calloc(1, size_bytes > 0 ? size_bytes : 1), size_bytes);
 }
 
+void *vv_alloc_lines(size_t size_bytes)
+{
+    size_t room = (size_bytes + 63) & ~(size_t)63;
+    void *memory = must_fail() || room < size_bytes ? NULL : aligned_alloc(64, room);
+    if (memory != NULL)
+        memset(memory, 0, room);
+    return told(memory, size_bytes);
+}
+
 void *vv_realloc(void *old, size_t size_bytes)
 {
     return told(must_fail() ? NULL : realloc(old, size_bytes > 0 ? size_bytes : 1), size_bytes);

@@ -19,6 +19,8 @@
  * vv_free takes NULL. vv_alloc_zero gives zeroed memory. A size of zero gives a valid pointer. */
 VV_MUST void *vv_alloc(size_t size_bytes);
 VV_MUST void *vv_alloc_zero(size_t size_bytes);
+/* Zeroed, and aligned to 64 bytes. */
+VV_MUST void *vv_alloc_lines(size_t size_bytes);
 VV_MUST void *vv_realloc(void *old, size_t size_bytes);
 VV_MUST void *vv_memdup(const void *data, size_t size_bytes);
 VV_MUST char *vv_strdup(const char *text);

@@ -32,7 +32,7 @@ static void root_free(struct vv_root *root)
     if (root == NULL)
         return;
     vv_catalog_deinit(&root->catalog);
-    vv_pages_free(root, sizeof *root);
+    vv_free(root);
 }
 
 static void root_bury(struct vv_root *root)
@@ -175,7 +175,7 @@ static int store_start(struct vv_store *s)
 
 int vv_store_open(const struct vv_store_setup *setup, varve **out)
 {
-    struct vv_root *root = vv_pages_alloc(sizeof *root);
+    struct vv_root *root = vv_alloc_lines(sizeof *root);
     if (root == NULL)
         return VV_NOMEM;
     vv_guard_init(&root->guard);

@@ -358,7 +358,7 @@ typedef struct varve_keyspace_options {
     }
 
 /* Makes a keyspace. Names are 1 to 255 bytes, without a zero. Durable when it returns: one sync.
- * VARVE_EXISTS, VARVE_READONLY, VARVE_LIMIT after a million in a store's life. `options` may be
+ * VARVE_EXISTS, VARVE_READONLY, VARVE_LIMIT after 524,287 in a store's life. `options` may be
  * NULL. */
 VARVE_API int varve_keyspace_create(varve *db, const char *name,
                                     const varve_keyspace_options *options, varve_keyspace **out);

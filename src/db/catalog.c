@@ -43,9 +43,14 @@ int vv_keyspace_note_decode(vv_slice text, struct vv_keyspace_note *out)
 
 /* ---- the order of all keys */
 
-static bool is_ordered(vv_slice key)
+/* With how many bytes both keys begin that say whose they are, if a comparator may order them. */
+static size_t common_space(vv_slice a, vv_slice b, uint32_t *id)
 {
-    return key.size >= VV_SPACE_SIZE_MAX && key.data[0] >= VV_SPACE_ORDERED && key.data[3] == 1;
+    if (a.size == 0 || b.size == 0 || a.data[0] != b.data[0])
+        return 0;
+    bool may_be = a.data[0] == 0 || a.data[0] >= VV_SPACE_ORDERED;
+    size_t size = may_be ? vv_space_decode(a, id) : 0;
+    return b.size >= size && memcmp(a.data, b.data, size) == 0 ? size : 0;
 }
 
 /* Keyspaces as their bytes; within one that has a comparator, keys as that says. Bounds come here,
@@ -53,14 +58,15 @@ static bool is_ordered(vv_slice key)
 static int compare_all(void *context, vv_slice a, vv_slice b)
 {
     uint32_t id;
-    if (!is_ordered(a) || !is_ordered(b) || memcmp(a.data, b.data, VV_SPACE_SIZE_MAX) != 0)
+    size_t size = common_space(a, b, &id);
+    const struct vv_keyspace *k = size > 0 ? vv_catalog_find(context, id) : NULL;
+    if (VV_UNLIKELY(k == NULL && size > 1))
+        atomic_store_explicit(&((struct vv_catalog *)context)->met_unknown, true,
+                              memory_order_relaxed);
+    if (k == NULL || vv_keyspace_bytewise(k))
         return vv_slice_cmp(a, b);
-    (void)vv_space_decode(a, &id);
-    const struct vv_keyspace *k = vv_catalog_find(context, id);
-    if (k == NULL)
-        return vv_slice_cmp(a, b);
-    a = vv_slice_skip(a, VV_SPACE_SIZE_MAX);
-    b = vv_slice_skip(b, VV_SPACE_SIZE_MAX);
+    a = vv_slice_skip(a, size);
+    b = vv_slice_skip(b, size);
     return k->comparator.compare(k->comparator.context, varve_bytes(a.data, a.size),
                                  varve_bytes(b.data, b.size));
 }
@@ -152,12 +158,16 @@ struct vv_keyspace *vv_catalog_named_locked(const struct vv_catalog *c, vv_slice
 
 /* ---- adding */
 
-static void name_insert(uint32_t *named, size_t room, const struct vv_keyspace *k)
+/* True when that took an empty place: one whose keyspace is gone is taken again. */
+static bool name_insert(const struct vv_catalog *c, uint32_t *named, size_t room,
+                        const struct vv_keyspace *k)
 {
     size_t at = (size_t)vv_hash(vv_slice_str(k->name)) & (room - 1);
-    while (named[at] != 0)
+    while (named[at] != 0 && vv_keyspace_live(vv_catalog_find(c, named[at])))
         at = (at + 1) & (room - 1);
+    bool was_empty = named[at] == 0;
     named[at] = k->id;
+    return was_empty;
 }
 
 static int names_reserve_locked(struct vv_catalog *c)
@@ -169,13 +179,16 @@ static int names_reserve_locked(struct vv_catalog *c)
     uint32_t *named = vv_alloc_zero(room * sizeof named[0]);
     if (named == NULL)
         return VV_NOMEM;
+    size_t count = 0;
     for (size_t i = 0; i < c->named_room; i++) {
-        if (c->named[i] != 0)
-            name_insert(named, room, vv_catalog_find(c, c->named[i]));
+        const struct vv_keyspace *k = c->named[i] != 0 ? vv_catalog_find(c, c->named[i]) : NULL;
+        if (k != NULL && vv_keyspace_live(k))
+            count += name_insert(c, named, room, k);
     }
     vv_free(c->named);
     c->named = named;
     c->named_room = room;
+    c->named_count = count;
     return VV_OK;
 }
 
@@ -201,10 +214,8 @@ void vv_catalog_add_locked(struct vv_catalog *c, struct vv_keyspace *k)
     atomic_store_explicit(&chunk[k->id % VV_CATALOG_CHUNK], k, memory_order_release);
     if (k->id >= atomic_load(&c->count))
         atomic_store_explicit(&c->count, k->id + 1, memory_order_release);
-    if (k->id > 0) {
-        name_insert(c->named, c->named_room, k);
-        c->named_count++;
-    }
+    if (k->id > 0)
+        c->named_count += name_insert(c, c->named, c->named_room, k);
 }
 
 /* ---- loading */
@@ -297,6 +308,8 @@ int vv_catalog_load(struct vv_catalog *c, const varve_options *given, const stru
                     size_t count, const struct vv_order **order, struct vv_note *first)
 {
     int rc = VV_OK;
+    if (atomic_exchange(&c->met_unknown, false))
+        return vv_fail(VV_BUSY, "the store has new keyspaces, with comparators");
     vv_mutex_lock(&c->mu);
     if (count == 0 || notes[0].id != 0)
         rc = load_default(c, given, notes == NULL, first);

@@ -63,14 +63,16 @@ struct vv_catalog {
     struct vv_store *store;
     struct vv_order order; /* of all keys; in force once a keyspace has a comparator */
 
+    /* Keys were compared whose keyspace has a comparator that is not known yet. */
+    _Atomic(bool) met_unknown;
     _Atomic(uint32_t) count;                               /* ids given, 0 among them */
     _Atomic(vv_keyspace_slot *) chunks[VV_CATALOG_CHUNKS]; /* by id */
 
-    struct vv_mutex mu; /* protects all below; held while a note is written; rank 12 */
-    bool is_ordered;    /* `order` is in force */
-    uint32_t *named;    /* ids by name: open addressing, 0 is empty */
-    size_t named_room;  /* a power of two */
-    size_t named_count;
+    struct vv_mutex mu;       /* protects all below; held while a note is written; rank 12 */
+    bool is_ordered;          /* `order` is in force */
+    uint32_t *named;          /* ids by name: open addressing, 0 is empty */
+    size_t named_room;        /* a power of two */
+    size_t named_count;       /* places that are not empty */
     struct vv_buf first_note; /* of a new store */
 };
 
@@ -79,7 +81,9 @@ void vv_catalog_init(struct vv_catalog *c, struct vv_root *root, struct vv_store
 void vv_catalog_deinit(struct vv_catalog *c);
 
 /* Brings the catalog up to the engine's notes, with the comparators that `given` has, and says which
- * order is in force; as the callback in kv/engine.h. VV_INVALID names a keyspace whose comparator was not given, or another. */
+ * order is in force; as the callback in kv/engine.h. VV_INVALID names a keyspace whose comparator was
+ * not given, or another. VV_BUSY: since the last time keys of keyspaces were met that it did not know,
+ * and may stand in a wrong order. */
 VV_MUST int vv_catalog_load(struct vv_catalog *c, const varve_options *given,
                             const struct vv_note *notes, size_t count,
                             const struct vv_order **order, struct vv_note *first);

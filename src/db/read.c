@@ -159,7 +159,7 @@ int varve_exists(varve *db, varve_slice key)
 
 /* ---- many keys */
 
-enum { FEW_KEYS = 32 };
+enum { FEW_KEYS = 32, FEW_BYTES = 1024 };
 
 /* What a multi_get needs beside the user's arrays. */
 struct many {
@@ -167,11 +167,13 @@ struct many {
     vv_slice *keys;
     struct vv_pin *pins;
     int *results;
-    uint8_t *bytes; /* of the keys, each with its keyspace in front */
-    void *memory;   /* NULL when the few below suffice */
+    uint8_t
+        *bytes; /* of the keys, each with its keyspace in front; NULL when the few below suffice */
+    void *memory; /* the same of the others */
     vv_slice few_keys[FEW_KEYS];
     struct vv_pin few_pins[FEW_KEYS];
     int few_results[FEW_KEYS];
+    uint8_t few_bytes[FEW_BYTES];
 };
 
 static int many_init(struct many *m, size_t count)
@@ -207,8 +209,8 @@ static int many_keys(struct many *m, const struct vv_space *space, const varve_s
     size_t size = m->count * VV_SPACE_SIZE_MAX;
     for (size_t i = 0; i < m->count; i++)
         size += possible(keys[i]).size;
-    uint8_t *at = m->bytes = vv_alloc(size);
-    if (at == NULL)
+    uint8_t *at = m->few_bytes;
+    if (size > FEW_BYTES && (at = m->bytes = vv_alloc(size)) == NULL)
         return VV_NOMEM;
     for (size_t i = 0; i < m->count; i++) {
         vv_slice key = possible(keys[i]);

@@ -27,11 +27,13 @@ enum { GRAVES = 64 };
 static _Atomic(struct vv_root *) graves[GRAVES];
 static _Atomic(unsigned) graves_dug;
 
+/* In a forked child the catalog stays: one of the parent's threads may have been at it. */
 static void root_free(struct vv_root *root)
 {
     if (root == NULL)
         return;
-    vv_catalog_deinit(&root->catalog);
+    if (!vv_guard_forked(&root->guard))
+        vv_catalog_deinit(&root->catalog);
     vv_free(root);
 }
 

@@ -177,10 +177,9 @@ int varve_txn_rollback(varve_txn *txn)
 /* In an order that knows comparators, what was there in bytewise order stands as it is. */
 static void note_keyspace(varve_txn *txn, const varve *ks)
 {
-    if (ks == NULL || ks->keyspace->id == 0)
-        return;
-    txn->elsewhere = true;
-    if (!vv_keyspace_bytewise(ks->keyspace))
+    const struct vv_keyspace *k = ks != NULL ? ks->keyspace : txn->db->keyspace;
+    txn->elsewhere = txn->elsewhere || k->id != 0;
+    if (!vv_keyspace_bytewise(k))
         txn->pending.order = &txn->db->root->catalog.order;
 }
 

@@ -200,62 +200,31 @@ static int add_op(struct vv_store *s, struct vv_batch *to, const struct vv_entry
     return rc;
 }
 
-/* A batch is filled without a store and takes the default keyspace for a bytewise one. In a store
- * with a comparator that keyspace has other bytes in front, which its operations get here. */
-static const struct vv_space *default_space(const struct vv_store *s)
-{
-    return &vv_catalog_find(&s->root->catalog, 0)->space;
-}
-
-static bool is_misplaced(const struct vv_space *home, vv_slice key)
-{
-    uint32_t id;
-    return vv_space_decode(key, &id) == 1 && id == 0 && home->size > 1;
-}
-
-static int add_misplaced(struct vv_store *s, const struct vv_space *home, struct vv_batch *to,
-                         const struct vv_entry *op)
-{
-    struct vv_inner_key inner;
-    struct vv_entry moved = *op;
-    int rc = vv_inner_key_init(&inner, home, vv_slice_skip(op->key, 1));
-    if (rc < 0)
-        return rc;
-    moved.key = inner.key;
-    rc = add_op(s, to, &moved);
-    vv_inner_key_deinit(&inner);
-    return rc;
-}
-
 /* Copies the batch, with references in the place of its large values. */
-static int copy_ops(struct vv_store *s, const struct vv_batch *from, struct vv_batch *to)
+static int stow_large(struct vv_store *s, const struct vv_batch *from, struct vv_batch *to)
 {
-    const struct vv_space *home = default_space(s);
     struct vv_reader r = vv_reader_of(vv_buf_slice(&from->ops));
     struct vv_entry op;
     int rc;
-    while ((rc = vv_batch_next(&r, &op)) == VV_OK) {
-        rc = is_misplaced(home, op.key) ? add_misplaced(s, home, to, &op) : add_op(s, to, &op);
-        if (rc < 0)
+    while ((rc = vv_batch_next(&r, &op)) == VV_OK)
+        if ((rc = add_op(s, to, &op)) < 0)
             break;
-    }
     return rc < 0 ? rc : VV_OK;
 }
 
-static int write_copy(struct vv_store *s, const varve_batch *batch,
-                      enum varve_durability durability)
+static int write_large(struct vv_store *s, const struct vv_batch *batch,
+                       enum varve_durability durability)
 {
-    struct vv_batch copy = {.ops = VV_BUF_INIT};
-    int rc = copy_ops(s, &batch->ops, &copy);
+    struct vv_batch stowed = {.ops = VV_BUF_INIT};
+    int rc = stow_large(s, batch, &stowed);
     if (rc == VV_OK)
         rc = commit(s,
-                    &(struct vv_write){.ops = vv_buf_slice(&copy.ops),
-                                       .count = copy.count,
-                                       .has_refs = stowable(s, batch->value_largest)},
+                    &(struct vv_write){
+                        .ops = vv_buf_slice(&stowed.ops), .count = stowed.count, .has_refs = true},
                     durability);
     if (rc < 0)
-        unstow_all(s, &copy);
-    vv_batch_deinit(&copy);
+        unstow_all(s, &stowed);
+    vv_batch_deinit(&stowed);
     return rc;
 }
 
@@ -286,8 +255,8 @@ int vv_store_write(struct vv_store *s, const varve_batch *batch, enum varve_dura
         return rc;
     if (batch->ops.count == 0)
         return durability == VARVE_DURABILITY_DISK ? vv_store_sync(s) : VV_OK;
-    if (stowable(s, batch->value_largest) || default_space(s)->size > 1)
-        rc = write_copy(s, batch, durability);
+    if (stowable(s, batch->value_largest))
+        rc = write_large(s, &batch->ops, durability);
     else
         rc = commit(
             s, &(struct vv_write){.ops = vv_buf_slice(&batch->ops.ops), .count = batch->ops.count},

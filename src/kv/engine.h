@@ -42,9 +42,10 @@ struct vv_note {
 struct vv_host {
     void *context;
     /* Called while the store is opened, before the first key is compared, with all notes of the
-     * store; perhaps again, when the attempt has to be repeated. *order, which holds the order that
-     * the engine was opened with, may be replaced: then that one orders the keys. A failure fails
-     * the opening. A new store's notes are NULL, and it begins with *first, if that gets a text (which
+     * store. Beside a writer once more when its logs were read, which may have keys that only newer
+     * notes explain, and again when the attempt has to be repeated. *order, which holds the order that
+     * the engine was opened with, may be replaced: then that one orders the keys. A failure fails the
+     * opening; beside a writer VV_BUSY repeats the attempt. A new store's notes are NULL, and it begins with *first, if that gets a text (which
      * the host keeps). May be NULL. */
     int (*notes)(void *context, const struct vv_note *notes, size_t count,
                  const struct vv_order **order, struct vv_note *first);

@@ -8,7 +8,8 @@
  * any, ordered by comparator  0xf8 + three bits, 16 bits: of the id, big-endian; 1
  *
  * None of these is the beginning of another. The last byte of the last form leaves room for bounds
- * before and behind all keys of such a keyspace, whatever its comparator makes of the empty key.
+ * before and behind all keys of such a keyspace, whatever its comparator makes of the empty key. The
+ * default keyspace, id 0, has the first form even with a comparator: nothing stands before it.
  */
 #ifndef VV_KV_SPACE_H
 #define VV_KV_SPACE_H
@@ -39,6 +40,8 @@ static inline struct vv_space vv_space_of(uint32_t id)
 
 static inline struct vv_space vv_space_ordered(uint32_t id)
 {
+    if (id == 0)
+        return vv_space_of(id);
     return (struct vv_space){
         4, {(uint8_t)(VV_SPACE_ORDERED + (id >> 16)), (uint8_t)(id >> 8), (uint8_t)id, 1}};
 }
@@ -48,6 +51,8 @@ static inline struct vv_space vv_space_first(struct vv_space space)
 {
     if (space.size == 4)
         space.bytes[3] = 0;
+    else if (space.bytes[0] == 0)
+        space.size = 0;
     return space;
 }
 

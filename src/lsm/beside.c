@@ -42,7 +42,7 @@ int vv_beside_try(const struct vv_lsm_options *options, int (*attempt)(void *con
 }
 
 /* Logs may have been retired since they were listed, and even written over while they were read. The
- * MANIFEST says so before it happens. */
+ * MANIFEST says so before it happens, and notes what they need to be understood. */
 static int check_logs_stood(struct vv_lsm *lsm)
 {
     struct vv_edit sum = {0};
@@ -50,6 +50,8 @@ static int check_logs_stood(struct vv_lsm *lsm)
     if (rc == VV_OK && sum.log_number != lsm->log_number)
         rc = vv_fail(VV_BUSY, "%s: the writer retires logs faster than they can be read",
                      lsm->options.path);
+    if (rc == VV_OK)
+        rc = vv_recover_order_again(lsm, &sum);
     vv_edit_deinit(&sum);
     return rc;
 }

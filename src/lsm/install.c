@@ -108,7 +108,8 @@ static int snapshot_values(const struct vv_version *version, struct vv_edit *edi
     return VV_OK;
 }
 
-static int snapshot_format(const struct vv_lsm *lsm, struct vv_edit *edit)
+static int snapshot_format(const struct vv_lsm *lsm, const struct vv_version *version,
+                           struct vv_edit *edit)
 {
     int rc;
     edit->snapshot = true;
@@ -123,7 +124,7 @@ static int snapshot_format(const struct vv_lsm *lsm, struct vv_edit *edit)
     }
     if ((rc = vv_buf_assign(&edit->engine, vv_slice_str("lsm"))) < 0)
         return rc;
-    return vv_buf_assign(&edit->comparator, vv_slice_str(vv_order_name(lsm->laid_order)));
+    return vv_buf_assign(&edit->comparator, vv_slice_str(vv_order_name(version->order)));
 }
 
 /* What is neither of a version nor a number. */
@@ -136,7 +137,7 @@ static int snapshot_notes(const struct vv_lsm *lsm, struct vv_edit *edit)
 int vv_lsm_snapshot_edit(const struct vv_lsm *lsm, const struct vv_version *version,
                          struct vv_edit *edit)
 {
-    int rc = snapshot_format(lsm, edit);
+    int rc = snapshot_format(lsm, version, edit);
     if (rc == VV_OK)
         rc = snapshot_tables(version, edit);
     if (rc == VV_OK)
@@ -181,7 +182,7 @@ static uint64_t manifest_limit(const struct vv_lsm *lsm, const struct vv_version
     uint64_t tables = 0;
     for (int level = 0; level < VV_LEVELS; level++)
         tables += version->levels[level].count;
-    uint64_t limit = tables * 1024;
+    uint64_t limit = tables * 1024 + 2 * lsm->notes.bytes;
     return limit > lsm->options.tuning.manifest_bytes ? limit : lsm->options.tuning.manifest_bytes;
 }
 
@@ -337,9 +338,13 @@ static int reorder_memory(struct vv_lsm *lsm, const struct vv_order *order)
         rc = vv_fail(VV_BUSY, "too many memtables wait to be flushed");
     vv_mutex_unlock(&lsm->mu);
     if (rc == VV_OK) {
+        const struct vv_order *before = vv_lsm_order(lsm);
         atomic_store(&lsm->order, order);
         vv_tables_set_order(lsm->tables, order);
-        rc = vv_lsm_freeze_locked(lsm);
+        if ((rc = vv_lsm_freeze_locked(lsm)) < 0) {
+            atomic_store(&lsm->order, before);
+            vv_tables_set_order(lsm->tables, before);
+        }
     }
     vv_mutex_unlock(&lsm->write_mu);
     return rc;
@@ -351,25 +356,16 @@ static int install_note(struct vv_lsm *lsm, const struct vv_note *note,
 {
     vv_mutex_assert_held(&lsm->install_mu);
     struct vv_edit edit = {0};
-    struct vv_notes before = lsm->notes;
-    const struct vv_order *order_before = lsm->laid_order;
+    struct vv_notes before = {.list = NULL};
     struct vv_install install = {.change = {.order = order}, .whole = order != NULL};
-    lsm->notes = (struct vv_notes){NULL, 0};
     int rc = vv_notes_set(&edit.notes, note->id, note->text);
-    if (rc == VV_OK && (rc = vv_notes_apply(&lsm->notes, &before)) == VV_OK)
-        rc = vv_notes_apply(&lsm->notes, &edit.notes);
-    if (rc == VV_OK) {
-        if (order != NULL)
-            lsm->laid_order = order;
-        rc = install_locked(lsm, &edit, &install, old, unclear);
-    }
-    if (rc == VV_OK) {
-        vv_notes_deinit(&before);
-    } else {
-        vv_notes_deinit(&lsm->notes);
-        lsm->notes = before;
-        lsm->laid_order = order_before;
-    }
+    if (rc == VV_OK)
+        rc = vv_notes_exchange(&lsm->notes, &edit.notes, &before);
+    if (rc == VV_OK && (rc = install_locked(lsm, &edit, &install, old, unclear)) < 0)
+        vv_notes_restore(&lsm->notes, &before);
+    if (rc == VV_OK && order != NULL)
+        atomic_store(&lsm->laid_order, order);
+    vv_notes_deinit(&before);
     vv_edit_deinit(&edit);
     return rc;
 }

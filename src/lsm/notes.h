@@ -13,7 +13,8 @@ enum { VV_NOTE_SIZE_MAX = 4096 };
 /* Ascending by id. Zeroed memory is none. */
 struct vv_notes {
     struct vv_note *list; /* owned, as are the texts */
-    size_t count;
+    size_t count, room;
+    size_t bytes; /* of all texts */
 };
 
 void vv_notes_deinit(struct vv_notes *notes);
@@ -28,5 +29,12 @@ const struct vv_note *vv_notes_find(const struct vv_notes *notes, uint32_t id);
 
 /* Sets all of `from`, and removes where its text is empty. */
 VV_MUST int vv_notes_apply(struct vv_notes *notes, const struct vv_notes *from);
+
+/* The same, which can be undone: what was there goes into `before`, which is empty. On failure all is
+ * as it was. */
+VV_MUST int vv_notes_exchange(struct vv_notes *notes, const struct vv_notes *from,
+                              struct vv_notes *before);
+/* Undoes that, cannot fail, and empties `before`. Nothing else was changed meanwhile. */
+void vv_notes_restore(struct vv_notes *notes, struct vv_notes *before);
 
 #endif

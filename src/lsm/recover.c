@@ -301,7 +301,7 @@ static int add_notes(void *context, const struct vv_edit *edit)
 int vv_lsm_notes(struct vv_env *env, const char *path,
                  int (*visit)(void *context, const struct vv_note *note), void *context)
 {
-    struct vv_notes notes = {NULL, 0};
+    struct vv_notes notes = {.list = NULL};
     uint64_t number;
     int rc = vv_manifest_read(env, path, add_notes, &notes, &number);
     for (size_t i = 0; rc == VV_OK && i < notes.count; i++)
@@ -351,6 +351,16 @@ vv_seq vv_recovered_seq(const struct vv_lsm *lsm, const struct vv_recovered *rec
 {
     vv_seq seen = recovered->replay.seen_seq;
     return seen > lsm->flushed_seq ? seen : lsm->flushed_seq;
+}
+
+/* The logs may tell of what the notes were not known to say when they were read. */
+int vv_recover_order_again(struct vv_lsm *lsm, const struct vv_edit *sum)
+{
+    const struct vv_order *before = vv_lsm_order(lsm);
+    int rc = vv_recover_order(lsm, sum);
+    if (rc == VV_OK && vv_lsm_order(lsm) != before)
+        rc = vv_fail(VV_BUSY, "%s: the order of keys has changed", lsm->options.path);
+    return rc;
 }
 
 int vv_recover_read(struct vv_lsm *lsm, struct vv_recovered *out)

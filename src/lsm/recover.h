@@ -30,6 +30,9 @@ VV_MUST int vv_recover_sum(struct vv_lsm *lsm, struct vv_edit *sum);
  * the store was laid in. A new store's sum says nothing. */
 VV_MUST int vv_recover_order(struct vv_lsm *lsm, const struct vv_edit *sum);
 
+/* The same with a later sum, beside a writer: VV_BUSY when what was read since must be read again. */
+VV_MUST int vv_recover_order_again(struct vv_lsm *lsm, const struct vv_edit *sum);
+
 /* Sets the next file number above `known` and above all numbers in the directory. */
 VV_MUST int vv_recover_next_file(struct vv_lsm *lsm, uint64_t known);
 

@@ -73,7 +73,7 @@ static void check_note(uint32_t id, const char *text)
 
 TEST(a_list_of_notes_is_ordered_and_takes_back)
 {
-    struct vv_notes notes = {NULL, 0};
+    struct vv_notes notes = {.list = NULL};
     for (uint32_t i = 0; i < 100; i++) {
         char text[16];
         (void)snprintf(text, sizeof text, "%u", i * 37 % 100);

@@ -211,6 +211,7 @@ static enum file_type type_of(const char *path, const struct file_ends *ends)
     case VV_NAME_TABLE: return TYPE_TABLE;
     case VV_NAME_SPARE:
     case VV_NAME_LOCK:
+    case VV_NAME_UNFINISHED:
     case VV_NAME_DAMAGED:
     case VV_NAME_OTHER: break;
     }

@@ -592,6 +592,23 @@ VARVE_API int varve_refresh(varve *db);
 /* Reads and verifies every byte of the open store; as varve_check, for the files of now. */
 VARVE_API int varve_verify(varve *db, varve_report *report, void *context);
 
+/* ---------------------------------------------------------------------------- copies and backups */
+
+/* Makes a copy of the store as it is now, in the directory `path`, which must not be there or be
+ * empty; writers go on meanwhile. It holds all that was acknowledged before the call, and of what is
+ * written during it a prefix. It is a store of its own, which opens at once: with the property "uuid"
+ * changed, so that neither it nor files, backups or sequence numbers of it are ever taken for those of
+ * the original. When the call returns it survives a power cut. After a crash meanwhile there is none;
+ * what may be left is refused by varve_open (VARVE_FOREIGN), replaced by the next checkpoint to the
+ * path, and removed by varve_destroy.
+ *
+ * Costs a flush, and a hard link for each file: the copy shares tables and value files with the
+ * original until either is done with them, so it is no protection from a damaged disk. On another file system, and from a store in memory, files are copied.
+ *
+ * Errors: VARVE_EXISTS, VARVE_FOREIGN, VARVE_READONLY, VARVE_LOCKED (another one is being made there),
+ * VARVE_FULL, VARVE_IO, VARVE_BUSY while keyspaces are made or dropped all the time. */
+VARVE_API int varve_checkpoint(varve *db, const char *path);
+
 #define VARVE_LEVELS 7
 
 /* Counters are since the store was opened; sizes and amounts are of now. */

@@ -1,129 +1,16 @@
 /*
  * Opening a store over the LSM engine, and destroying, checking and repairing one that nobody has
  * open.
- *
- *   a directory with   CREATE     EXISTING   EXCLUSIVE  READONLY
- *   nothing, or none   create     MISSING    create     MISSING
- *   a store            open       open       EXISTS     open
- *   other things       FOREIGN    FOREIGN    FOREIGN    FOREIGN
- *
- * The lock file says nothing by being there. It is removed only together with its directory, by who
- * holds it; who locks a file that is gone by then has locked nothing, and looks again.
  */
 #include "db/open.h"
 
+#include "db/home.h"
 #include "db/options.h"
 #include "db/store.h"
 #include "env/mem.h"
 
-#include <stdio.h>
-
-#define LOCK_NAME   "LOCK"
 #define MEMORY_NAME ":memory:"
 #define MEMORY_PATH "/varve"
-
-enum { PATH_SIZE = 4096, LOCK_TRIES = 4 };
-
-/* ---- names */
-
-static int path_in(const char *directory, const char *name, char out[PATH_SIZE])
-{
-    int size = snprintf(out, PATH_SIZE, "%s/%s", directory, name);
-    if (size < 0 || size >= PATH_SIZE)
-        return vv_fail(VV_INVALID, "a path of %d bytes is too long", size);
-    return VV_OK;
-}
-
-/* The directory that a path stands in, as "/a/b//" in "/a". */
-static int parent_of(const char *path, char out[PATH_SIZE])
-{
-    size_t size = strlen(path);
-    if (size == 0 || size >= PATH_SIZE)
-        return vv_fail(VV_INVALID, "a path of %zu bytes is no path", size);
-    memcpy(out, path, size);
-    while (size > 1 && out[size - 1] == '/')
-        size--;
-    while (size > 0 && out[size - 1] != '/')
-        size--;
-    while (size > 1 && out[size - 1] == '/')
-        size--;
-    if (size == 0)
-        out[size++] = '.';
-    out[size] = 0;
-    return VV_OK;
-}
-
-/* Room for the longest name of a file in the store. */
-enum { NAME_ROOM = 64 };
-
-static int check_path(const char *path)
-{
-    if (path == NULL || path[0] == 0)
-        return vv_fail(VV_INVALID, "no path was given");
-    size_t size = strlen(path);
-    if (size > PATH_SIZE - NAME_ROOM)
-        return vv_fail(VV_INVALID, "a path of %zu bytes is too long", size);
-    return VV_OK;
-}
-
-static int fail_foreign(const char *path)
-{
-    return vv_fail(VV_FOREIGN, "%s holds something that is not a varve store", path);
-}
-
-static int fail_missing(const char *path)
-{
-    return vv_fail(VV_MISSING, "there is no store at %s", path);
-}
-
-/* What is at the path. */
-static int probe(struct vv_env *env, const char *path, enum vv_lsm_found *out)
-{
-    struct vv_path_info info;
-    int rc = vv_env_info(env, path, &info);
-    if (rc < 0)
-        return rc;
-    if (rc == VV_NOTFOUND) {
-        *out = VV_LSM_FOUND_NOTHING;
-        return VV_OK;
-    }
-    if (info.kind == VV_PATH_DIR)
-        return vv_lsm_probe(env, path, out);
-    *out = VV_LSM_FOUND_FOREIGN;
-    return VV_OK;
-}
-
-/* ---- the lock */
-
-static int lock_store(struct vv_env *env, const char *path, struct vv_lock **out)
-{
-    char lock_path[PATH_SIZE];
-    struct vv_path_info info;
-    int rc = path_in(path, LOCK_NAME, lock_path);
-    for (int tries = 0; rc == VV_OK && tries < LOCK_TRIES; tries++) {
-        struct vv_lock *lock;
-        if ((rc = vv_env_lock(env, lock_path, &lock)) < 0)
-            break;
-        rc = vv_env_info(env, lock_path, &info);
-        if (rc == VV_OK) {
-            *out = lock;
-            return VV_OK;
-        }
-        vv_env_unlock(lock);
-        if (rc == VV_NOTFOUND)
-            rc = VV_OK;
-    }
-    return rc < 0 ? rc : vv_fail(VV_LOCKED, "%s is being destroyed", path);
-}
-
-static int remove_lock_file(struct vv_env *env, const char *path)
-{
-    char lock_path[PATH_SIZE];
-    int rc = path_in(path, LOCK_NAME, lock_path);
-    if (rc == VV_OK)
-        rc = vv_env_remove(env, lock_path);
-    return rc < 0 ? rc : VV_OK;
-}
 
 /* ---- the engine */
 
@@ -209,48 +96,17 @@ static int open_over(struct lsm_context *c, bool stepped, varve **out)
 
 /* ---- opening */
 
-/* Makes the directory if it is not there, and its name durable: a store must not lie in a directory
- * that a power cut takes away. */
-static int make_home(struct vv_env *env, const char *path, bool *made)
-{
-    char parent[PATH_SIZE];
-    struct vv_path_info info;
-    *made = false;
-    int rc = parent_of(path, parent);
-    if (rc < 0 || (rc = vv_env_info(env, path, &info)) != VV_NOTFOUND)
-        return rc;
-    if ((rc = vv_env_make_dir(env, path)) < 0)
-        return rc;
-    *made = true;
-    return vv_env_sync_dir(env, parent);
-}
-
-static int judge(enum vv_lsm_found found, enum varve_mode mode, const char *path)
-{
-    bool may_create = mode == VARVE_MODE_CREATE || mode == VARVE_MODE_EXCLUSIVE;
-    if (found == VV_LSM_FOUND_LEVELDB)
-        return vv_fail(VV_FOREIGN, "%s holds a store of LevelDB or RocksDB, not one of varve",
-                       path);
-    if (found == VV_LSM_FOUND_FOREIGN)
-        return fail_foreign(path);
-    if (found == VV_LSM_FOUND_NOTHING && !may_create)
-        return fail_missing(path);
-    if (found == VV_LSM_FOUND_STORE && mode == VARVE_MODE_EXCLUSIVE)
-        return vv_fail(VV_EXISTS, "there is a store at %s already", path);
-    return VV_OK;
-}
-
 /* Opens or creates under the lock. What is there is looked at again: another process may have been
  * faster. */
 static int open_locked(struct lsm_context *c, bool stepped, varve **out)
 {
     struct vv_lock *lock = NULL;
     enum vv_lsm_found found;
-    int rc = lock_store(c->env, c->path, &lock);
+    int rc = vv_home_lock(c->env, c->path, &lock);
     if (rc == VV_OK)
-        rc = probe(c->env, c->path, &found);
+        rc = vv_home_probe(c->env, c->path, &found);
     if (rc == VV_OK)
-        rc = judge(found, c->options->mode, c->path);
+        rc = vv_home_judge(found, c->options->mode, c->path);
     if (rc == VV_OK) {
         c->create = found == VV_LSM_FOUND_NOTHING;
         rc = open_over(c, stepped, out);
@@ -262,39 +118,24 @@ static int open_locked(struct lsm_context *c, bool stepped, varve **out)
     return rc;
 }
 
-/* A failed creation leaves nothing behind, and the failure's story as it was. */
-static void undo_home(struct vv_env *env, const char *path, bool made)
-{
-    char story[VV_STORY_SIZE];
-    (void)snprintf(story, sizeof story, "%s", vv_error_story());
-    enum vv_lsm_found found = VV_LSM_FOUND_STORE;
-    if (probe(env, path, &found) == VV_OK && found == VV_LSM_FOUND_NOTHING) {
-        int rc = remove_lock_file(env, path);
-        if (rc == VV_OK && made)
-            rc = vv_env_remove_dir(env, path);
-        (void)rc; /* whatever is left is an empty place, where the next try can create */
-    }
-    (void)vv_fail_again(VV_IO, story);
-}
-
 static int open_path(struct lsm_context *c, bool stepped, varve **out)
 {
     enum vv_lsm_found found;
     bool made = false;
-    int rc = probe(c->env, c->path, &found);
+    int rc = vv_home_probe(c->env, c->path, &found);
     if (rc == VV_OK)
-        rc = judge(found, c->options->mode, c->path);
+        rc = vv_home_judge(found, c->options->mode, c->path);
     if (rc < 0)
         return rc;
     if (c->options->mode == VARVE_MODE_READONLY)
         return open_over(c, stepped, out);
     bool creates = found == VV_LSM_FOUND_NOTHING;
     if (creates)
-        rc = make_home(c->env, c->path, &made);
+        rc = vv_home_make(c->env, c->path, &made);
     if (rc == VV_OK)
         rc = open_locked(c, stepped, out);
     if (rc < 0 && rc != VV_LOCKED && creates)
-        undo_home(c->env, c->path, made);
+        vv_home_undo(c->env, c->path, made);
     return rc;
 }
 
@@ -327,7 +168,7 @@ int vv_db_open(const struct vv_db_world *world, const char *path, const varve_op
     struct lsm_context c = {world->env, path, &resolved, &world->tuning, false};
     if (path == NULL || strcmp(path, MEMORY_NAME) == 0)
         return open_memory(&c, world->stepped, out);
-    return (rc = check_path(path)) < 0 ? rc : open_path(&c, world->stepped, out);
+    return (rc = vv_home_check_path(path)) < 0 ? rc : open_path(&c, world->stepped, out);
 }
 
 int vv_db_open_over(const struct vv_db_world *world, const struct vv_engine_maker *maker,
@@ -345,76 +186,17 @@ int vv_db_open_over(const struct vv_db_world *world, const struct vv_engine_make
 
 /* ---- destroying */
 
-static int remove_owned(struct vv_env *env, const char *path)
-{
-    struct vv_buf names = VV_BUF_INIT;
-    char file[PATH_SIZE];
-    int rc = vv_env_list(env, path, &names);
-    const char *at = (const char *)names.data;
-    for (size_t left = names.size; rc == VV_OK && left > 0;) {
-        size_t size = strlen(at) + 1;
-        if (vv_lsm_owns(at) && strcmp(at, LOCK_NAME) != 0) {
-            if ((rc = path_in(path, at, file)) == VV_OK)
-                rc = vv_env_remove(env, file);
-            if (rc == VV_NOTFOUND)
-                rc = VV_OK;
-        }
-        at += size;
-        left -= size;
-    }
-    vv_buf_deinit(&names);
-    return rc;
-}
-
-static int count_names(struct vv_env *env, const char *path, size_t *out)
-{
-    struct vv_buf names = VV_BUF_INIT;
-    int rc = vv_env_list(env, path, &names);
-    *out = 0;
-    for (size_t i = 0; i < names.size; i++)
-        *out += names.data[i] == 0;
-    vv_buf_deinit(&names);
-    return rc;
-}
-
-/* The directory goes only if nothing else is in it, and then with a durable parent. */
-static int remove_home(struct vv_env *env, const char *path)
-{
-    char parent[PATH_SIZE];
-    size_t names = 0;
-    int rc = vv_env_sync_dir(env, path);
-    if (rc == VV_OK)
-        rc = count_names(env, path, &names);
-    if (rc != VV_OK || names > 0)
-        return rc < 0 ? rc : VV_OK;
-    if ((rc = vv_env_remove_dir(env, path)) == VV_OK && (rc = parent_of(path, parent)) == VV_OK)
-        rc = vv_env_sync_dir(env, parent);
-    return rc < 0 ? rc : VV_OK;
-}
-
-/* Locks a store that must be there. */
-static int lock_existing(struct vv_env *env, const char *path, struct vv_lock **out)
-{
-    enum vv_lsm_found found;
-    int rc = check_path(path);
-    if (rc == VV_OK)
-        rc = probe(env, path, &found);
-    if (rc == VV_OK)
-        rc = judge(found, VARVE_MODE_EXISTING, path);
-    return rc == VV_OK ? lock_store(env, path, out) : rc;
-}
-
 int vv_db_destroy(const struct vv_db_world *world, const char *path)
 {
     struct vv_lock *lock = NULL;
-    int rc = lock_existing(world->env, path, &lock);
+    int rc = vv_home_lock_for_destroying(world->env, path, &lock);
     if (rc < 0)
         return rc;
-    rc = remove_owned(world->env, path);
+    rc = vv_home_clear(world->env, path);
     if (rc == VV_OK)
-        rc = remove_lock_file(world->env, path);
+        rc = vv_home_remove_lock(world->env, path);
     if (rc == VV_OK)
-        rc = remove_home(world->env, path);
+        rc = vv_home_remove(world->env, path);
     vv_env_unlock(lock);
     return rc;
 }
@@ -447,7 +229,7 @@ static int prepare(const struct vv_db_world *world, const char *path, const varv
     struct vv_env_facts facts;
     vv_env_facts(world->env, &facts);
     int rc = vv_options_resolve(options, &facts, resolved);
-    return rc < 0 ? rc : lock_existing(world->env, path, lock);
+    return rc < 0 ? rc : vv_home_lock_existing(world->env, path, lock);
 }
 
 int vv_db_check(const struct vv_db_world *world, const char *path, const varve_options *options,
@@ -518,8 +300,8 @@ int vv_db_repair(const struct vv_db_world *world, const char *path, const varve_
 int vv_db_find(const struct vv_db_world *world, const char *path)
 {
     enum vv_lsm_found found;
-    int rc = check_path(path);
+    int rc = vv_home_check_path(path);
     if (rc == VV_OK)
-        rc = probe(world->env, path, &found);
-    return rc == VV_OK ? judge(found, VARVE_MODE_READONLY, path) : rc;
+        rc = vv_home_probe(world->env, path, &found);
+    return rc == VV_OK ? vv_home_judge(found, VARVE_MODE_READONLY, path) : rc;
 }

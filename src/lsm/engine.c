@@ -322,6 +322,7 @@ int vv_lsm_probe(struct vv_env *env, const char *path, enum vv_lsm_found *out)
     bool store = false;
     bool maybe = false;
     bool foreign = false;
+    bool unfinished = false;
     int rc = vv_env_list(env, path, &names);
     for (size_t at = 0; rc == VV_OK && at < names.size;) {
         const char *name = (const char *)names.data + at;
@@ -330,21 +331,23 @@ int vv_lsm_probe(struct vv_env *env, const char *path, enum vv_lsm_found *out)
         store = store || kind == VV_NAME_CURRENT || kind == VV_NAME_TABLE || kind == VV_NAME_VALUES;
         maybe = maybe || kind == VV_NAME_MANIFEST || kind == VV_NAME_WAL;
         foreign = foreign || kind == VV_NAME_OTHER;
+        unfinished = unfinished || kind == VV_NAME_UNFINISHED;
         at += strlen(name) + 1;
     }
-    if (rc == VV_OK && !store && maybe) {
+    if (rc == VV_OK && !store && maybe && !unfinished) {
         rc = is_half_created(env, path, &names, &store);
         store = !store;
     }
     vv_buf_deinit(&names);
     bool leveldb = false;
-    if (rc == VV_OK && store && foreign)
+    if (rc == VV_OK && store && foreign && !unfinished)
         rc = vv_current_is_leveldb(env, path, &leveldb);
     if (rc < 0)
         return rc;
-    *out = leveldb   ? VV_LSM_FOUND_LEVELDB
-           : store   ? VV_LSM_FOUND_STORE
-           : foreign ? VV_LSM_FOUND_FOREIGN
-                     : VV_LSM_FOUND_NOTHING;
+    *out = leveldb      ? VV_LSM_FOUND_LEVELDB
+           : unfinished ? VV_LSM_FOUND_UNFINISHED
+           : store      ? VV_LSM_FOUND_STORE
+           : foreign    ? VV_LSM_FOUND_FOREIGN
+                        : VV_LSM_FOUND_NOTHING;
     return VV_OK;
 }

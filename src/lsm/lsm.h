@@ -66,8 +66,9 @@ VV_MUST int vv_lsm_establish(struct vv_env *env, const char *path, vv_slice stat
 enum vv_lsm_found {
     VV_LSM_FOUND_NOTHING, /* no such directory, or empty (a lock file does not count) */
     VV_LSM_FOUND_STORE,
-    VV_LSM_FOUND_FOREIGN, /* other things, and no store */
-    VV_LSM_FOUND_LEVELDB, /* a store of LevelDB or RocksDB, whose files have names like ours */
+    VV_LSM_FOUND_UNFINISHED, /* a copy of a store that was not made to its end */
+    VV_LSM_FOUND_FOREIGN,    /* other things, and no store */
+    VV_LSM_FOUND_LEVELDB,    /* a store of LevelDB or RocksDB, whose files have names like ours */
 };
 VV_MUST int vv_lsm_probe(struct vv_env *env, const char *path, enum vv_lsm_found *out);
 

@@ -22,6 +22,7 @@ static const struct {
     {VV_NAME_CURRENT, "CURRENT"},
     {VV_NAME_LOCK, "LOCK"},
     {VV_NAME_TEMP, "CURRENT.tmp"},
+    {VV_NAME_UNFINISHED, "UNFINISHED"},
 };
 
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))

@@ -14,15 +14,16 @@ enum { VV_PATH_SIZE_MAX = 4096 };
 
 enum vv_name_kind {
     VV_NAME_OTHER,
-    VV_NAME_CURRENT,  /* CURRENT: which MANIFEST is in force */
-    VV_NAME_LOCK,     /* LOCK */
-    VV_NAME_MANIFEST, /* MANIFEST-000001 */
-    VV_NAME_WAL,      /* 000001.wal */
-    VV_NAME_TABLE,    /* 000001.sst */
-    VV_NAME_VALUES,   /* 000001.val */
-    VV_NAME_SPARE,    /* 000001.spare: a log written in advance */
-    VV_NAME_TEMP,     /* CURRENT.tmp */
-    VV_NAME_DAMAGED,  /* <any of these>.damaged: set aside by repair */
+    VV_NAME_CURRENT,    /* CURRENT: which MANIFEST is in force */
+    VV_NAME_LOCK,       /* LOCK */
+    VV_NAME_MANIFEST,   /* MANIFEST-000001 */
+    VV_NAME_WAL,        /* 000001.wal */
+    VV_NAME_TABLE,      /* 000001.sst */
+    VV_NAME_VALUES,     /* 000001.val */
+    VV_NAME_SPARE,      /* 000001.spare: a log written in advance */
+    VV_NAME_TEMP,       /* CURRENT.tmp */
+    VV_NAME_UNFINISHED, /* UNFINISHED: a copy of a store is being made here */
+    VV_NAME_DAMAGED,    /* <any of these>.damaged: set aside by repair */
 };
 
 enum vv_name_kind vv_name_parse(const char *name, uint64_t *number);

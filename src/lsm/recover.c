@@ -449,6 +449,7 @@ static bool wanted(const struct vv_lsm *lsm, const struct vv_version *version,
     case VV_NAME_SPARE: /* taken over before */
     case VV_NAME_CURRENT:
     case VV_NAME_LOCK:
+    case VV_NAME_UNFINISHED:
     case VV_NAME_DAMAGED:
     case VV_NAME_OTHER: return true;
     }

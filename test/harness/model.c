@@ -9,6 +9,7 @@
 #include "harness/trail.h"
 #include "sst/table.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 enum {
@@ -31,8 +32,8 @@ static const uint32_t default_weights[MODEL_OP_COUNT] = {
     [MODEL_SETTLE] = 2,        [MODEL_COMPACT] = 3,
     [MODEL_PAUSE] = 1,         [MODEL_SYNC] = 4,
     [MODEL_STATS] = 2,         [MODEL_VERIFY] = 1,
-    [MODEL_READONLY] = 2,      [MODEL_REOPEN] = 5,
-    [MODEL_CRASH] = 6,
+    [MODEL_READONLY] = 2,      [MODEL_CHECKPOINT] = 1,
+    [MODEL_REOPEN] = 5,        [MODEL_CRASH] = 6,
 };
 
 static const char *const level_names[] = {"default", "none", "os", "interval", "disk"};
@@ -247,6 +248,35 @@ static void look_beside(struct model *m)
     dump_deinit(&dump);
 }
 
+/* A copy of now, which must show it, go its own way, and leave nothing when it is gone. */
+static void copy(struct model *m)
+{
+    char path[sizeof m->rig.path + 8];
+    varve_options options = m->rig.options;
+    struct dump dump = {.count = 0};
+    varve *db = NULL;
+    char text[512];
+
+    snprintf(path, sizeof path, "%s-copy", m->rig.path);
+    int rc = vv_db_destroy(&m->rig.world, path); /* what a crash meanwhile has left */
+    TRAIL_CHECK(rc == VARVE_OK || rc == VARVE_MISSING);
+    trail_note("checkpoint");
+    TRAIL_OK(varve_checkpoint(m->rig.db, path));
+    options.mode = VARVE_MODE_EXISTING;
+    TRAIL_OK(vv_db_open(&m->rig.world, path, &options, &db));
+    TRAIL_OK(dump_read(db, NULL, &dump));
+    if (!dump_matches(&dump, &m->rig.oracle, rig_visible(&m->rig))) {
+        dump_explain(&dump, &m->rig.oracle, rig_visible(&m->rig), text, sizeof text);
+        trail_fail(__FILE__, __LINE__, "the copy does not show the present: %s", text);
+    }
+    TRAIL_OK(varve_put(db, VARVE_STR("a way of its own"), VARVE_STR("v")));
+    TRAIL_OK(varve_compact(db, varve_bytes(NULL, 0), varve_bytes(NULL, 0)));
+    TRAIL_OK(varve_verify(db, collect_line, NULL));
+    TRAIL_OK(varve_close(db));
+    TRAIL_OK(vv_db_destroy(&m->rig.world, path));
+    dump_deinit(&dump);
+}
+
 /* ---- endings */
 
 static void reopen(struct model *m)
@@ -357,6 +387,7 @@ static void op_do(struct model *m, enum model_op op)
         TRAIL_OK(varve_verify(m->rig.db, collect_line, NULL));
         break;
     case MODEL_READONLY: look_beside(m); break;
+    case MODEL_CHECKPOINT: copy(m); break;
     case MODEL_REOPEN: reopen(m); break;
     case MODEL_CRASH: crash(m); break;
     case MODEL_OP_COUNT: break;

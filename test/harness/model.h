@@ -32,6 +32,7 @@ enum model_op {
     MODEL_STATS,
     MODEL_VERIFY,
     MODEL_READONLY, /* a reader beside the writer */
+    MODEL_CHECKPOINT,
     MODEL_REOPEN,
     MODEL_CRASH,
     MODEL_OP_COUNT

@@ -239,6 +239,7 @@ void sweep_expect_no_orphans(struct rig *r)
     TRAIL_CHECK(counts[VV_NAME_CURRENT] == 1);
     TRAIL_CHECK(counts[VV_NAME_MANIFEST] == 1);
     TRAIL_CHECK(counts[VV_NAME_TEMP] == 0);
+    TRAIL_CHECK(counts[VV_NAME_UNFINISHED] == 0);
     TRAIL_CHECK(counts[VV_NAME_DAMAGED] == 0);
     TRAIL_CHECK(counts[VV_NAME_TABLE] == tables);
     TRAIL_CHECK(counts[VV_NAME_SPARE] <= 4);

@@ -65,10 +65,7 @@ bool vv_draft_rewrite(const struct vv_picker *p, struct vv_run_range range, uint
 VV_MUST int vv_draft_finish(const struct vv_picker *p, const struct vv_draft *draft,
                             enum vv_plan_reason reason, struct vv_plan *out);
 
-/* About how many entries the table's tombstones hide. What a range hides is not known: more than one,
- * or nobody would have taken a range. */
-enum { VV_RANGE_HIDES = 1000 };
-
+/* About how many entries the table's tombstones hide. */
 static inline double vv_table_hides(const struct vv_table_meta *t)
 {
     return (double)t->facts.tombstones + VV_RANGE_HIDES * (double)t->facts.ranges;

@@ -42,6 +42,7 @@ struct vv_view *vv_lsm_swap_view_locked(struct vv_lsm *lsm, struct vv_view *view
     vv_mutex_assert_held(&lsm->mu);
     /* Sequentially consistent: pairs with a reader's check that the view has not changed since it
      * read the visible sequence. */
+    lsm->view_serial++;
     return atomic_exchange(&lsm->view, view);
 }
 

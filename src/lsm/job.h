@@ -35,6 +35,10 @@ VV_MUST int vv_flush_job_new(struct vv_lsm *lsm, struct vv_job **out);
 VV_MUST int vv_merge_job_new_locked(struct vv_lsm *lsm, struct vv_version *version, uint32_t id,
                                     struct vv_plan *plan_take, struct vv_job **out);
 
+/* Takes out the tables that range tombstones cover whole. VV_NOTFOUND when there are none, or nothing
+ * has changed since it was asked last. */
+VV_MUST int vv_drop_job_new(struct vv_lsm *lsm, struct vv_job **out);
+
 /* Rewrites value files with much garbage. VV_NOTFOUND when there are none. `idle` lowers the
  * threshold. */
 VV_MUST int vv_collect_job_new(struct vv_lsm *lsm, bool idle, struct vv_job **out);

@@ -8,6 +8,10 @@
 #include "base/buf.h"
 #include "lsm/version.h"
 
+/* How many entries a range tombstone is thought to hide. It is not known: more than one, or nobody
+ * would have taken a range. */
+enum { VV_RANGE_HIDES = 1000 };
+
 /* Sizes that shape the tree; all bytes. */
 struct vv_shape {
     uint64_t base_bytes; /* target of the level that level 0 merges into, at least */

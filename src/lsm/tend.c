@@ -272,7 +272,17 @@ static int next_collection_locked(struct vv_lsm *lsm, struct vv_job **out)
     return rc != VV_NOTFOUND ? rc : start_collection_locked(lsm, out);
 }
 
-/* The job to step next: a flush before all, then merges, then collection. While there are always
+static int start_drop_locked(struct vv_lsm *lsm, struct vv_job **out)
+{
+    if (lsm->pauses > 0 || lsm->starting_drop)
+        return VV_NOTFOUND;
+    lsm->starting_drop = true;
+    int rc = start_unlocked(lsm, vv_drop_job_new, out);
+    lsm->starting_drop = false;
+    return rc;
+}
+
+/* The job to step next: a flush before all, then what may be dropped, then merges, then collection. While there are always
  * merges, collection has its turn all the same, or garbage would grow without end. */
 static int next_job_locked(struct vv_lsm *lsm, struct vv_job **out)
 {
@@ -282,6 +292,8 @@ static int next_job_locked(struct vv_lsm *lsm, struct vv_job **out)
     struct vv_job *waiting = waiting_locked(lsm);
     if (waiting != NULL && waiting->is_flush)
         return resume_locked(waiting, out);
+    if ((rc = start_drop_locked(lsm, out)) != VV_NOTFOUND)
+        return rc;
     if (++lsm->merge_turns >= SPACE_TURN) {
         lsm->merge_turns = 0;
         if ((rc = next_collection_locked(lsm, out)) != VV_NOTFOUND)

@@ -137,7 +137,9 @@ struct vv_lsm {
     struct vv_job *jobs; /* all that were started and are not finished */
     uint32_t last_job_id;
     uint32_t merge_turns; /* since the value log had one */
-    bool starting_flush, starting_collection, making_spare;
+    bool starting_flush, starting_collection, starting_drop, making_spare;
+    uint64_t view_serial;                 /* moves with each new view */
+    uint64_t drops_view, drops_snapshots; /* what the latest search for tables to drop looked at */
     int pauses;
     int settlers; /* who wait for the store to settle: idle work is done at once */
     uint64_t idle_clock, idle_since_us;

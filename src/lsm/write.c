@@ -231,7 +231,10 @@ static void weigh_locked(struct vv_lsm *lsm, const struct vv_entry *entry)
     if (entry->kind == VV_KIND_REF && vv_ref_decode(entry->value, &ref))
         value_bytes = ref.size_bytes;
     lsm->active_weight += entry->key.size + value_bytes;
-    lsm->active_deletes += entry->kind == VV_KIND_DELETE ? 1 : 0;
+    if (entry->kind == VV_KIND_DELETE_RANGE)
+        lsm->active_deletes += VV_RANGE_HIDES;
+    else
+        lsm->active_deletes += entry->kind == VV_KIND_DELETE ? 1 : 0;
 }
 
 static int publish_one_locked(struct vv_lsm *lsm, const struct vv_write *write)

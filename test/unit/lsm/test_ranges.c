@@ -328,3 +328,53 @@ TEST(every_moment_reads_as_it_was_whatever_happens_to_the_tables)
         world_free(&s->w);
     }
 }
+
+static uint64_t table_count(struct world *w)
+{
+    struct vv_lsm_stats stats;
+    uint64_t count = 0;
+    vv_lsm_get_stats(w->engine, &stats);
+    for (int level = 0; level < VV_LEVELS; level++)
+        count += stats.level_files[level];
+    return count;
+}
+
+static uint64_t merged_bytes(struct world *w)
+{
+    struct vv_lsm_stats stats;
+    vv_lsm_get_stats(w->engine, &stats);
+    return stats.compaction_bytes_read;
+}
+
+TEST(tables_that_a_range_covers_go_unread_once_no_snapshot_needs_them)
+{
+    struct story *s = &story;
+    struct world *w = &s->w;
+    begin(s, test_seed());
+    for (unsigned key = 0; key < KEYS; key++)
+        put(s, key);
+    compact(s);
+    uint64_t tables = table_count(w);
+    CHECK(tables > 5);
+    w->snapshots[w->snapshot_count++] = atomic_load(&w->visible);
+    delete_range(s, 0, KEYS);
+    world_flush(w);
+    uint64_t read = merged_bytes(w);
+    enum vv_tended tended;
+    CHECK_OK(w->engine->ops->tend(w->engine, &tended));
+    CHECK_EQ_U64(table_count(w), tables + 1);
+    check_all(s);
+    w->snapshot_count = 0;
+    world_tend(w);
+    CHECK(table_count(w) <= 1);
+    CHECK_EQ_U64(merged_bytes(w), read);
+    check_all(s);
+    struct vv_lsm_stats stats;
+    world_settle(w);
+    vv_lsm_get_stats(w->engine, &stats);
+    CHECK(stats.value_log_bytes - stats.value_log_garbage_bytes < 1000);
+    CHECK_OK(w->engine->ops->check(w->engine, NULL, NULL));
+    world_reopen(w);
+    check_all(s);
+    world_free(w);
+}

@@ -67,8 +67,8 @@ enum vv_record_type {
 };
 
 enum {
-    VV_RECORD_PREV_SYNCED = 1, /* all before it in this log, in the logs before it, and what they
-                                * refer to, had been synced before it was written */
+    VV_RECORD_PREV_SYNCED = 1, /* all before it in this log, the logs before it with their names,
+                                * and what they refer to, had been synced when it was written */
     VV_RECORD_HAS_REFS = 2,    /* the batch refers to the value log */
     VV_RECORD_KEY_64K = 4,
 };
@@ -177,7 +177,7 @@ struct vv_log_expect {
 
 /* That a synced log ends too early, at a whole record or where bytes of a former life begin, only
  * the next log's prev_seq can show: the caller compares. A log with a torn tail must be cut there
- * (vv_file_truncate to vv_log_reader_end, and sync) or done with before a later log's first record
+ * (vv_file_truncate to vv_log_reader_end, and sync) or done with before a record of a later log
  * may say PREV_SYNCED. */
 
 /* Opens a log for reading from its start. VV_NOTFOUND when there is no file. VV_CORRUPT when the

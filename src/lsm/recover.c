@@ -489,31 +489,40 @@ static int remove_orphans(struct vv_lsm *lsm, const struct vv_version *version)
     return rc < 0 ? rc : VV_OK;
 }
 
+/* The lowest log that the next recovery needs, which the MANIFEST names and which therefore must be
+ * there: with nothing to replay, the one that is begun now. */
+static uint64_t lowest_needed(const struct vv_lsm *lsm, const struct vv_replay *replay)
+{
+    for (size_t i = 0; vv_memtable_count(lsm->active) > 0 && i < replay->count; i++) {
+        if (replay->logs[i].counts)
+            return replay->logs[i].number;
+    }
+    return lsm->newest_log;
+}
+
 static int start_log(struct vv_lsm *lsm, const struct vv_replay *replay)
 {
     struct vv_wal_options options = {.env = lsm->options.env,
                                      .dir = lsm->options.path,
                                      .recycle = lsm->options.log_mode == VV_LSM_LOG_RECYCLE,
                                      .seen_seq = replay->seen_seq};
-    bool empty = vv_memtable_count(lsm->active) == 0;
     int rc;
     lsm->newest_log = vv_lsm_next_file(lsm);
-    lsm->active_log = empty ? lsm->newest_log : lsm->log_number;
-    /* With nothing to replay, no earlier log is needed again. */
-    if (empty)
-        lsm->log_number = lsm->newest_log;
+    lsm->active_log = lsm->log_number = lowest_needed(lsm, replay);
     if (lsm->options.log_mode == VV_LSM_LOG_OFF)
         return VV_OK;
     memcpy(options.uuid, lsm->uuid, sizeof options.uuid);
     if ((rc = vv_wal_new(&options, &lsm->wal)) < 0)
         return rc;
-    for (size_t i = 0; !empty && i < replay->count; i++) {
+    for (size_t i = 0; i < replay->count; i++) {
         const struct vv_replay_log *log = &replay->logs[i];
-        if (log->counts && (rc = vv_wal_inherit(lsm->wal, log->number, log->size_bytes)) < 0)
+        if (log->counts && log->number >= lsm->log_number &&
+            (rc = vv_wal_inherit(lsm->wal, log->number, log->size_bytes)) < 0)
             return rc;
     }
     if ((rc = vv_wal_rotate(lsm->wal, lsm->newest_log, replay->last_seq)) < 0)
         return rc;
+    vv_wal_pin(lsm->wal, lsm->newest_log);
     /* What is cut next was the only witness of the numbers in it. */
     bool witness = replay->seen_seq > replay->last_seq;
     return witness ? vv_wal_sync(lsm->wal, vv_wal_here(lsm->wal)) : VV_OK;

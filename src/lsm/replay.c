@@ -109,10 +109,10 @@ static int survey_record(struct vv_replay_log *log, const struct vv_record *reco
     int rc = vv_batch_verify(record->body, record->aux);
     if (rc < 0)
         return rc;
-    if (log->last_seq == 0)
-        log->prev_synced = (record->flags & VV_RECORD_PREV_SYNCED) != 0;
-    if ((record->flags & VV_RECORD_PREV_SYNCED) != 0)
+    if ((record->flags & VV_RECORD_PREV_SYNCED) != 0) {
+        log->prev_synced = true;
         vv_buf_clear(&unproved->records);
+    }
     if ((record->flags & VV_RECORD_HAS_REFS) != 0 && record->seq > flushed_seq) {
         struct unproved_record entry = {offset, log->last_seq};
         rc = vv_buf_append(&unproved->records, &entry, sizeof entry);
@@ -195,6 +195,22 @@ static int survey_log(struct vv_lsm *lsm, const struct vv_version *version,
 
 /* ------------------------------------------------------------------------------------ deciding */
 
+/* Whether all logs before replay->logs[at] are known to have been synced. */
+static bool vouched_for(const struct vv_lsm *lsm, const struct vv_replay *replay, size_t at)
+{
+    bool vouched = replay->logs[at].number <= lsm->closed_log;
+    for (size_t i = at; !vouched && i < replay->count; i++)
+        vouched = replay->logs[i].prev_synced;
+    return vouched;
+}
+
+/* The MANIFEST names no log as the lowest before its name is durable, and none is removed before the
+ * MANIFEST names a higher one. */
+static bool lowest_is_there(const struct vv_lsm *lsm, const struct vv_replay *replay)
+{
+    return replay->count > 0 && replay->logs[0].number == lsm->log_number;
+}
+
 /* Each log's header says where the state ended when it was begun: records of older logs beyond that
  * do not count (their writers were told so), and if the older logs end before it, there is a hole,
  * behind which nothing counts. */
@@ -208,7 +224,8 @@ static int decide(struct vv_lsm *lsm, struct vv_replay *replay)
             replay->seen_seq = log->seen_seq;
         if (log->headless)
             continue;
-        if (!hole && log->prev_seq > last && (log->prev_synced || i == 0))
+        if (!hole && log->prev_seq > last &&
+            (vouched_for(lsm, replay, i) || !lowest_is_there(lsm, replay)))
             return vv_fail(VV_CORRUPT,
                            "%s/%06" PRIu64 ".wal is missing or cut short: %06" PRIu64
                            ".wal continues after sequence %" PRIu64
@@ -334,7 +351,7 @@ int vv_replay_insert(struct vv_lsm *lsm, const struct vv_version *version,
 /* ------------------------------------------------------------------------------------- cutting */
 
 /* A killed process may have synced nothing of what we read, and the next log's first record will say
- * that all before it is safe. */
+ * that all before it is safe. The MANIFEST that is written before it makes their names safe, too. */
 static int make_safe(struct vv_lsm *lsm, const struct vv_replay_log *log)
 {
     struct vv_path path = vv_path_of(lsm->options.path, VV_NAME_WAL, log->number);

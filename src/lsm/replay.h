@@ -12,7 +12,7 @@ struct vv_replay_log {
     uint64_t number;
     uint64_t size_bytes;
     bool headless;        /* power failed before its header was written: as if it were not there */
-    bool prev_synced;     /* its first record says that all before it is safe */
+    bool prev_synced;     /* a record of it says that all logs before it are safe */
     uint64_t prev_number; /* the log before it, or 0 */
     vv_seq prev_seq;
     vv_seq last_seq; /* of its valid prefix; 0 if it has no record */

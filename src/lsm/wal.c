@@ -14,6 +14,7 @@ struct wal_log {
     uint64_t size_bytes; /* of inherited logs */
     uint32_t syncing;    /* syncs under way: do not close */
     bool synced;         /* whole, and never appended to again */
+    bool pinned;         /* stays until it is retired, though it be empty */
     bool retired;        /* not needed any more: release when no sync is under way */
 };
 
@@ -33,7 +34,7 @@ struct vv_wal {
     struct wal_spare spares[SPARES_MAX];
     size_t spare_count;
     uint64_t spare_bytes;
-    bool unnamed; /* a log's name may not be durable yet */
+    uint64_t named; /* the names of logs up to this number are durable */
 
     /* the commit leader's own */
     struct vv_record *records;
@@ -127,7 +128,7 @@ static void drop_empty(struct vv_wal *wal)
     struct wal_log *empty = NULL;
     vv_mutex_lock(&wal->mu);
     size_t last = wal->log_count - 1;
-    if (wal->log_count > 1 && wal->logs[last - 1]->log != NULL &&
+    if (wal->log_count > 1 && wal->logs[last - 1]->log != NULL && !wal->logs[last - 1]->pinned &&
         wal->logs[last - 1]->syncing == 0 &&
         vv_log_size(wal->logs[last - 1]->log) == VV_LOG_HEAD_SIZE) {
         empty = wal->logs[last - 1];
@@ -187,12 +188,19 @@ int vv_wal_rotate(struct vv_wal *wal, uint64_t number, vv_seq prev_seq)
     }
     vv_mutex_lock(&wal->mu);
     wal->logs[wal->log_count++] = log;
-    wal->unnamed = true;
     vv_mutex_unlock(&wal->mu);
     wal->newest = log->log;
     wal->broken = false;
     drop_empty(wal);
     return VV_OK;
+}
+
+void vv_wal_pin(struct vv_wal *wal, uint64_t number)
+{
+    vv_mutex_lock(&wal->mu);
+    for (size_t i = 0; i < wal->log_count; i++)
+        wal->logs[i]->pinned = wal->logs[i]->pinned || wal->logs[i]->number == number;
+    vv_mutex_unlock(&wal->mu);
 }
 
 /* ---------------------------------------------------------------------------------- appending */
@@ -306,23 +314,27 @@ static void release_synced(struct vv_wal *wal, struct wal_log *log, bool synced)
 static int sync_names(struct vv_wal *wal)
 {
     vv_mutex_lock(&wal->mu);
-    bool unnamed = wal->unnamed;
-    wal->unnamed = false;
+    uint64_t newest = wal->log_count > 0 ? wal->logs[wal->log_count - 1]->number : 0;
+    bool named = newest <= wal->named;
     vv_mutex_unlock(&wal->mu);
-    int rc = unnamed ? vv_env_sync_dir(wal->options.env, wal->options.dir) : VV_OK;
-    if (rc < 0) {
-        vv_mutex_lock(&wal->mu);
-        wal->unnamed = true;
-        vv_mutex_unlock(&wal->mu);
-    }
-    return rc;
+    if (named)
+        return VV_OK;
+    int rc = vv_env_sync_dir(wal->options.env, wal->options.dir);
+    if (rc < 0)
+        return rc;
+    vv_mutex_lock(&wal->mu);
+    wal->named = newest;
+    vv_mutex_unlock(&wal->mu);
+    return VV_OK;
 }
 
+/* Names first: as soon as a log counts as synced, records that are appended meanwhile say so, and
+ * were its name lost all the same, that would be taken for damage. */
 static int sync_all(struct vv_wal *wal, struct vv_wal_mark mark)
 {
     struct wal_log *log;
     uint64_t done = 0;
-    int rc = VV_OK;
+    int rc = sync_names(wal);
     while (rc == VV_OK && (log = hold_unsynced(wal, done, mark.number)) != NULL) {
         bool last = log->number == mark.number;
         done = log->number;
@@ -331,7 +343,7 @@ static int sync_all(struct vv_wal *wal, struct vv_wal_mark mark)
         if (last)
             break;
     }
-    return rc < 0 ? rc : sync_names(wal);
+    return rc;
 }
 
 int vv_wal_sync(struct vv_wal *wal, struct vv_wal_mark mark)

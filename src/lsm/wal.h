@@ -30,6 +30,10 @@ void vv_wal_free(struct vv_wal *wal);
  * again. */
 VV_MUST int vv_wal_rotate(struct vv_wal *wal, uint64_t number, vv_seq prev_seq);
 
+/* The MANIFEST may come to name log `number` as the lowest that is needed: it stays until it is
+ * retired, even if nothing is ever appended to it. */
+void vv_wal_pin(struct vv_wal *wal, uint64_t number);
+
 /* Appends the group with one write. After a failure the newest log takes no more: take back what it
  * may have got of the group, then rotate. */
 VV_MUST int vv_wal_append(struct vv_wal *wal, struct vv_write *const *group, size_t count);
@@ -48,7 +52,7 @@ struct vv_wal_mark vv_wal_here(struct vv_wal *wal);
 /* The log in which the records behind sequence `seq` begin. */
 uint64_t vv_wal_log_behind(struct vv_wal *wal, vv_seq seq);
 
-/* Makes everything up to `mark` durable, older logs first, and the logs' names with it. Only what
+/* Makes everything up to `mark` durable: the logs' names, then the logs, older ones first. Only what
  * stands before the mark is said to be synced (VV_RECORD_PREV_SYNCED), because what later records
  * refer to in the value log may not be. */
 VV_MUST int vv_wal_sync(struct vv_wal *wal, struct vv_wal_mark mark);

@@ -131,6 +131,7 @@ int vv_lsm_freeze_locked(struct vv_lsm *lsm)
     if (lsm->wal != NULL) {
         if ((rc = rotate_locked(lsm, &log)) < 0)
             goto out;
+        vv_wal_pin(lsm->wal, log);
         lsm->newest_log = log;
     }
     push_frozen(lsm, next, view);

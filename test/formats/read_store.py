@@ -282,8 +282,9 @@ class Store:
             synced = synced or number <= closed_log
             log = Log((self.directory / name).read_bytes(), name, WAL, number, self.uuid, synced)
             log.number = number
-            log.first_synced = bool(log.records and log.records[0].flags & PREV_SYNCED)
-            synced = synced or log.first_synced
+            synced = synced or any(record.type == BATCH and record.flags & PREV_SYNCED
+                                   for record in log.records)
+            log.prev_synced = synced
             self.logs.insert(0, log)
         for log in self.logs:
             self.cut_unproved(log)
@@ -310,11 +311,11 @@ class Store:
     def replay(self):
         """Rules 2 to 4: what the logs hold that counts."""
         state, entries = self.state.flushed, []
-        lowest = self.logs[0].number if self.logs else 0
+        lowest_is_there = any(log.number == self.state.log for log in self.logs)
         logs = [log for log in self.logs if log.head is not None]
         for i, log in enumerate(logs):
             if log.head.prev_seq > state:
-                need(log.number != lowest and not log.first_synced, log.name,
+                need(lowest_is_there and not log.prev_synced, log.name,
                      "goes on behind a hole after", state)
                 break
             limit = min([log.last_seq] + [later.head.prev_seq for later in logs[i + 1:]])

@@ -110,6 +110,81 @@ TEST(after_a_power_cut_the_state_is_a_prefix_with_all_that_was_promised)
     }
 }
 
+/* Any subset of the names that were not synced may be lost: also that of the log that holds the only
+ * records, and not that of the log that recovery has just begun behind it. */
+TEST(a_log_lost_with_its_name_is_no_damage)
+{
+    struct story story = {.count = 1};
+    struct world w;
+    world_create(&w);
+    uint64_t first = vv_sim_call_count(w.env);
+    vv_sim_fail_at(w.env, 1, VV_SIM_FAULT_SHORT, false);
+    CHECK_RC(world_try_write(&w, "failed", 1, 100), VV_IO);
+    vv_sim_fail_at(w.env, 0, VV_SIM_FAULT_NONE, false);
+    world_write(&w, "key000", 1, size_of(0));
+    story.laid_at[0] = vv_sim_call_count(w.env);
+    world_kill(&w);
+    world_open(&w);
+    for (uint64_t n = first; n <= vv_sim_call_count(w.env); n++) {
+        for (uint64_t choice = 0; choice < 16; choice++)
+            check_image(&w, n, VV_SIM_SECTORS, choice, &story);
+    }
+    world_free(&w);
+}
+
+static void freeze(struct world *w)
+{
+    uint64_t ticket;
+    CHECK_OK(w->engine->ops->flush_begin(w->engine, &ticket));
+}
+
+/* Three logs, one write in each of the first two and two in the last. */
+static void fill_three_logs(struct world *w)
+{
+    world_create(w);
+    world_write(w, "first", 1, 100);
+    freeze(w);
+    world_write(w, "second", 1, 100);
+    freeze(w);
+    world_write(w, "third", 1, 100);
+}
+
+TEST(that_the_log_the_manifest_names_is_gone_is_noticed_though_nothing_was_synced)
+{
+    char path[64];
+    struct world w;
+    fill_three_logs(&w);
+    world_kill(&w);
+    world_find(&w, ".wal", WORLD_FIRST, path);
+    CHECK_OK(vv_env_remove(w.env, path));
+    CHECK_RC(world_try_open(&w), VV_CORRUPT);
+    CHECK(strstr(vv_error_story(), "000001.wal is missing") != NULL);
+    world_free(&w);
+}
+
+/* The last log was begun when those before it were not synced yet: a record further on says that they
+ * are. */
+TEST(any_record_vouches_for_the_logs_before_its_own)
+{
+    for (int cut = 0; cut < 2; cut++) {
+        static const char *const path = WORLD_DIR "/000003.wal";
+        struct vv_buf raw = VV_BUF_INIT;
+        struct world w;
+        fill_three_logs(&w);
+        world_sync(&w);
+        world_write(&w, "fourth", 1, 100);
+        world_kill(&w);
+        CHECK_OK(vv_sim_read_file(w.env, path, &raw));
+        if (cut)
+            CHECK_OK(vv_sim_write_file(w.env, path, vv_slice_of(raw.data, raw.size - 8)));
+        else
+            CHECK_OK(vv_env_remove(w.env, path));
+        CHECK_RC(world_try_open(&w), VV_CORRUPT);
+        vv_buf_deinit(&raw);
+        world_free(&w);
+    }
+}
+
 TEST(what_a_failed_append_left_is_void)
 {
     struct world w;

@@ -160,6 +160,38 @@ TEST(a_log_without_records_gives_way_to_the_next)
     end();
 }
 
+TEST(a_log_that_is_pinned_stays_though_it_is_empty)
+{
+    begin(false);
+    CHECK_OK(vv_wal_rotate(wal, 3, 0));
+    CHECK_OK(lay(10));
+    CHECK_OK(vv_wal_rotate(wal, 4, 1));
+    vv_wal_pin(wal, 4);
+    CHECK_OK(vv_wal_rotate(wal, 5, 1));
+    CHECK_OK(vv_wal_rotate(wal, 6, 1));
+    CHECK(exists(env, DIR "/000004.wal"));
+    CHECK(!exists(env, DIR "/000005.wal"));
+    vv_wal_retire(wal, 6);
+    CHECK(!exists(env, DIR "/000004.wal"));
+    end();
+}
+
+/* Were it to say that a log was synced whose name may be lost, that loss would be taken for damage. */
+TEST(no_log_is_synced_before_its_name)
+{
+    begin(false);
+    CHECK_OK(vv_wal_rotate(wal, 3, 0));
+    CHECK_OK(lay(10));
+    vv_sim_fail_at(env, 1, VV_SIM_FAULT_IO, false);
+    CHECK_RC(vv_wal_sync(wal, vv_wal_here(wal)), VV_IO);
+    CHECK_OK(lay(10));
+    CHECK(!read_log(env, 3).last_prev_synced);
+    CHECK_OK(vv_wal_sync(wal, vv_wal_here(wal)));
+    CHECK_OK(lay(10));
+    CHECK(read_log(env, 3).last_prev_synced);
+    end();
+}
+
 TEST(what_a_failed_rotation_may_leave_voids_nothing)
 {
     begin(false);
@@ -193,7 +225,7 @@ TEST(a_sync_ends_when_the_log_it_should_reach_is_gone)
     end();
 }
 
-TEST(older_logs_are_synced_first_and_names_last)
+TEST(names_are_synced_first_and_older_logs_before_newer_ones)
 {
     begin(false);
     CHECK_OK(vv_wal_rotate(wal, 3, 0));
@@ -202,7 +234,7 @@ TEST(older_logs_are_synced_first_and_names_last)
     CHECK_OK(lay(10));
     uint64_t before = vv_sim_call_count(env);
     CHECK_OK(vv_wal_sync(wal, vv_wal_here(wal)));
-    const char *const wanted[] = {"000003.wal", "000004.wal", "db"};
+    const char *const wanted[] = {"db", "000003.wal", "000004.wal"};
     CHECK_EQ_U64(vv_sim_call_count(env) - before, 3);
     for (uint64_t i = 0; i < 3; i++) {
         char call[128];

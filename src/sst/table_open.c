@@ -121,7 +121,7 @@ int vv_table_read_block(struct vv_table *t, struct vv_handle at, enum vv_role ro
     int rc = vv_table_check_handle(t, at);
     if (rc != VV_OK)
         return rc;
-    struct vv_stored stored;
+    struct vv_stored stored = {0};
     struct vv_block *block = vv_block_new(t->account, t->number, at.offset, at.size);
     if (block == NULL)
         return VV_NOMEM;

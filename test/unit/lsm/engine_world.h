@@ -163,6 +163,7 @@ static inline int world_try_cut(const struct world *w, enum vv_sim_model model, 
 static inline void world_cut(const struct world *w, enum vv_sim_model model, struct world *out)
 {
     CHECK_OK(world_try_cut(w, model, 0, out));
+    vv_assert(out->engine != NULL);
 }
 
 /* ---- writing */

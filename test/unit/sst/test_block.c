@@ -195,8 +195,8 @@ TEST(flags_and_kinds_that_are_not_known_are_of_a_newer_version)
     CHECK_RC(verify_changed(two, 2, VV_BLOCK_FLAGS, flags | 64), VV_UNSUPPORTED);
     CHECK_RC(verify_changed(two, 2, VV_BLOCK_FLAGS, flags | 128), VV_UNSUPPORTED);
     CHECK_RC(verify_changed(two, 2, VV_BLOCK_FLAGS, flags | VV_BLOCK_WIDE_VALUE), VV_CORRUPT);
-    for (uint8_t k = VV_KIND_REF + 1; k <= VV_BLOCK_META_KIND_MASK; k++)
-        CHECK_RC(verify_changed(two, 2, meta, k), VV_UNSUPPORTED);
+    for (unsigned k = VV_KIND_REF + 1; k <= VV_BLOCK_META_KIND_MASK; k++)
+        CHECK_RC(verify_changed(two, 2, meta, (uint8_t)k), VV_UNSUPPORTED);
     CHECK_RC(verify_changed(two, 2, meta, VV_KIND_DELETE), VV_CORRUPT);
     CHECK_RC(verify_changed(two, 2, kind, VV_KIND_PUT), VV_CORRUPT); /* for all and for each */
     CHECK_RC(verify_changed(two, 1, kind, VV_KIND_REF + 1), VV_UNSUPPORTED);

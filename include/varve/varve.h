@@ -366,6 +366,14 @@ VARVE_API int varve_keyspace_create(varve *db, const char *name,
 /* The handle of a keyspace; the same one at every call. VARVE_MISSING if there is none. */
 VARVE_API int varve_keyspace_open(varve *db, const char *name, varve_keyspace **out);
 
+/* Drops a keyspace with all that is in it; the default one is VARVE_INVALID. Gone for good when it
+ * returns: a sync, whatever there is in it; the space comes back in the background. The handle then
+ * answers VARVE_MISSING, but for reads at snapshots of before, which see what there was, as do iterators
+ * that were open. The name is free at once, for a new keyspace with a new id. What is in a batch or
+ * transaction for it makes that VARVE_MISSING. One with a comparator leaves that to be given at each
+ * open. Errors: VARVE_MISSING, VARVE_READONLY, VARVE_FULL, VARVE_IO. */
+VARVE_API int varve_keyspace_drop(varve_keyspace *keyspace);
+
 /* "default", or the name it was created with. Valid as long as the handle. */
 VARVE_API const char *varve_keyspace_name(const varve_keyspace *keyspace);
 

@@ -8,7 +8,8 @@
  * note   name sized, comparator's name sized ("" for bytewise), state u8 (1 live, 2 dropped)
  *
  * Ids are given in ascending order and never twice: the note of the highest stays even when all else
- * of its keyspace is gone.
+ * of its keyspace is gone. So do those of dropped keyspaces with a comparator, since nobody can say
+ * when the last of their keys is gone from all files.
  */
 #ifndef VV_DB_CATALOG_H
 #define VV_DB_CATALOG_H
@@ -43,7 +44,8 @@ struct vv_keyspace {
     char *comparator_name;       /* "" for bytewise */
     varve_comparator comparator; /* its `compare` is NULL for bytewise */
 
-    _Atomic(int) state; /* enum vv_keyspace_state */
+    _Atomic(vv_seq) dropped_at; /* set before the state: moments up to it still have the keys */
+    _Atomic(int) state;         /* enum vv_keyspace_state */
 };
 
 /* A keyspace's note, read. The names point into the text. */

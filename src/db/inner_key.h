@@ -24,6 +24,15 @@ static inline VV_MUST int vv_keyspace_check(const struct vv_keyspace *k)
     return vv_fail(VV_MISSING, "keyspace '%s' was dropped", k->name);
 }
 
+/* The same for reading at a moment, or VV_SEQ_NOW: those before the drop have the keys still. */
+static inline VV_MUST int vv_keyspace_check_at(const struct vv_keyspace *k, vv_seq at)
+{
+    if (VV_LIKELY(vv_keyspace_live(k)) ||
+        at <= atomic_load_explicit(&k->dropped_at, memory_order_relaxed))
+        return VV_OK;
+    return vv_keyspace_check(k);
+}
+
 /* VV_OK and a key to deinit, or VV_NOMEM. The key must have passed vv_key_check. */
 static inline VV_MUST int vv_inner_key_init(struct vv_inner_key *k, const struct vv_space *space,
                                             vv_slice key)

@@ -212,7 +212,8 @@ static int iter_new(varve *db, varve_txn *txn, const varve_iter_options *o, varv
 {
     int rc = check_options(db, o);
     if (rc == VV_OK)
-        rc = vv_keyspace_check(db->keyspace);
+        rc =
+            vv_keyspace_check_at(db->keyspace, o->snapshot != NULL ? o->snapshot->seq : VV_SEQ_NOW);
     if (rc == VV_OK && txn != NULL && o->snapshot != NULL)
         rc = vv_fail(VV_INVALID, "an iterator of a transaction has its moment from there");
     if (rc < 0)
@@ -457,6 +458,8 @@ int varve_iter_refresh(varve_iter *it)
         return rc;
     if (it->on_snapshot)
         return end(it, vv_fail(VV_INVALID, "an iterator on a snapshot stays at its moment"));
+    if ((rc = vv_keyspace_check(it->db->keyspace)) < 0)
+        return end(it, rc);
     depart(it);
     return end(it, attach(it));
 }

@@ -4,9 +4,11 @@
  * A keyspace is there once its note is durable. Only then does anybody get its handle, so no key of
  * it is ever written that recovery could not place.
  */
+#include "db/inner_key.h"
 #include "db/open.h"
 #include "db/options.h"
 #include "db/store.h"
+#include "db/walk.h"
 
 static int check_name(const char *name)
 {
@@ -31,17 +33,17 @@ static int comparator_of(const varve_keyspace_options *options, const varve_comp
 /* ---- creating */
 
 static int note_down(const struct vv_store *s, const struct vv_keyspace *k,
-                     const struct vv_order *order)
+                     enum vv_keyspace_state state, const struct vv_order *order)
 {
     struct vv_buf text = VV_BUF_INIT;
     struct vv_keyspace_note content = {vv_slice_str(k->name), vv_slice_str(k->comparator_name),
-                                       VV_KEYSPACE_LIVE};
+                                       state};
     int rc = vv_keyspace_note_encode(&content, &text);
     struct vv_note note = {k->id, vv_buf_slice(&text)};
     if (rc == VV_OK && s->engine->ops->note == NULL)
         rc = vv_fail(VV_UNSUPPORTED, "this engine has no keyspaces");
     if (rc == VV_OK)
-        rc = s->engine->ops->note(s->engine, &note, order);
+        rc = s->engine->ops->note(s->engine, &note, 1, order);
     vv_buf_deinit(&text);
     return rc;
 }
@@ -58,7 +60,8 @@ static int create_locked(struct vv_store *s, const char *name, const varve_compa
     if (rc == VV_OK)
         rc = vv_keyspace_new(c, id, vv_slice_str(name), comparator, &k);
     if (rc == VV_OK)
-        rc = note_down(s, k, comparator != NULL && !c->is_ordered ? &c->order : NULL);
+        rc = note_down(s, k, VV_KEYSPACE_LIVE,
+                       comparator != NULL && !c->is_ordered ? &c->order : NULL);
     if (rc < 0) {
         vv_keyspace_free(k);
         return rc;
@@ -69,13 +72,18 @@ static int create_locked(struct vv_store *s, const char *name, const varve_compa
     return VV_OK;
 }
 
+static int check_writable(const struct vv_store *s)
+{
+    if (s->options.mode == VARVE_MODE_READONLY)
+        return vv_fail(VV_READONLY, "%s was opened read-only", s->path);
+    return vv_poison_check(&s->poison);
+}
+
 static int create(struct vv_store *s, const char *name, const varve_comparator *comparator,
                   varve_keyspace **out)
 {
     struct vv_keyspace *k = NULL;
-    if (s->options.mode == VARVE_MODE_READONLY)
-        return vv_fail(VV_READONLY, "%s was opened read-only", s->path);
-    int rc = vv_poison_check(&s->poison);
+    int rc = check_writable(s);
     if (rc < 0)
         return rc;
     vv_mutex_lock(&s->root->catalog.mu);
@@ -101,6 +109,118 @@ int varve_keyspace_create(varve *db, const char *name, const varve_keyspace_opti
     rc = create(db->store, name, comparator, out);
     vv_guard_leave(&call, VV_DOOR_OTHER);
     return rc;
+}
+
+/* ---- dropping
+ *
+ *   note "dropped" ──▶ handle answers MISSING ──▶ range tombstone ──▶ … ──▶ the next open takes the
+ *                                                                          note out
+ *
+ * With the note it is dropped. The tombstone only brings back the space, so it may fail: the next open
+ * makes it again if any key is left. That also finds what a writer, who had looked before the drop,
+ * has written behind the tombstone. */
+
+static int drop_locked(const struct vv_store *s, struct vv_keyspace *k)
+{
+    vv_mutex_assert_held(&s->root->catalog.mu);
+    int rc = vv_keyspace_check(k);
+    if (rc == VV_OK)
+        rc = note_down(s, k, VV_KEYSPACE_DROPPED, NULL);
+    if (rc < 0)
+        return rc;
+    vv_seq now = atomic_load_explicit(&s->visible, memory_order_acquire);
+    atomic_store_explicit(&k->dropped_at, now, memory_order_relaxed);
+    atomic_store_explicit(&k->state, VV_KEYSPACE_DROPPED, memory_order_release);
+    return VV_OK;
+}
+
+static int drop(struct vv_keyspace *k)
+{
+    struct vv_store *s = k->handle.store;
+    if (k->id == 0)
+        return vv_fail(VV_INVALID, "the default keyspace cannot be dropped");
+    int rc = check_writable(s);
+    if (rc < 0)
+        return rc;
+    /* The tombstone's turn may come behind that of a transaction whose thread wants the catalog. */
+    vv_mutex_lock(&s->root->catalog.mu);
+    rc = drop_locked(s, k);
+    vv_mutex_unlock(&s->root->catalog.mu);
+    if (rc < 0)
+        return rc;
+    rc = vv_store_clear(&k->handle);
+    (void)rc;
+    return VV_OK;
+}
+
+int varve_keyspace_drop(varve_keyspace *keyspace)
+{
+    struct vv_call call;
+    int rc = vv_store_enter(keyspace, &call);
+    if (rc < 0)
+        return rc;
+    rc = drop(keyspace->keyspace);
+    vv_guard_leave(&call, VV_DOOR_OTHER);
+    return rc;
+}
+
+static int is_empty(const struct vv_store *s, const struct vv_keyspace *k, bool *out)
+{
+    struct vv_engine *e = s->engine;
+    struct vv_engine_iter_options options = {.at = VV_SEQ_NOW};
+    struct vv_inner_range range;
+    struct vv_walk walk = {.order = &s->order};
+    struct vv_iter *inner;
+    vv_seq seq;
+    int rc = vv_inner_range_init(&range, k, VV_SLICE_EMPTY, VV_SLICE_EMPTY);
+    if (rc < 0)
+        return rc;
+    walk.lower = options.lower = range.from.key;
+    walk.upper = options.upper = range.to.key;
+    if ((rc = e->ops->iter(e, &options, &seq, &inner)) == VV_OK) {
+        vv_walk_start(&walk, inner, seq);
+        rc = vv_walk_first(&walk);
+        *out = rc == VV_END;
+        vv_walk_deinit(&walk);
+        vv_iter_close(inner);
+    }
+    vv_inner_range_deinit(&range);
+    return rc < 0 ? rc : VV_OK;
+}
+
+/* Of the dropped keyspaces: the ids of those of which nothing is left to say. */
+static int gather_gone(struct vv_store *s, struct vv_buf *notes)
+{
+    const struct vv_catalog *c = &s->root->catalog;
+    uint32_t count = atomic_load(&c->count);
+    int rc = VV_OK;
+    for (uint32_t id = 1; rc == VV_OK && id < count; id++) {
+        const struct vv_keyspace *k = vv_catalog_find(c, id);
+        bool empty = false;
+        if (k == NULL || vv_keyspace_live(k))
+            continue;
+        rc = is_empty(s, k, &empty);
+        if (rc == VV_OK && !empty)
+            rc = vv_store_clear(&k->handle);
+        struct vv_note gone = {id, VV_SLICE_EMPTY};
+        if (rc == VV_OK && empty && vv_keyspace_bytewise(k) && id < count - 1)
+            rc = vv_buf_append(notes, &gone, sizeof gone);
+    }
+    return rc;
+}
+
+void vv_keyspaces_tidy(struct vv_store *s)
+{
+    struct vv_buf notes = VV_BUF_INIT;
+    if (s->options.mode == VARVE_MODE_READONLY || s->engine->ops->note == NULL)
+        return;
+    int rc = gather_gone(s, &notes);
+    size_t count = notes.size / sizeof(struct vv_note);
+    if (rc == VV_OK && count > 0)
+        rc = s->engine->ops->note(s->engine, (const struct vv_note *)(const void *)notes.data,
+                                  count, NULL);
+    (void)rc; /* the next open tries again */
+    vv_buf_deinit(&notes);
 }
 
 /* ---- finding */

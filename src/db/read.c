@@ -85,7 +85,7 @@ static int get(const varve *db, vv_seq seq, varve_slice key, struct vv_pin *out)
 {
     struct vv_inner_key inner;
     struct vv_engine *e = db->store->engine;
-    int rc = vv_keyspace_check(db->keyspace);
+    int rc = vv_keyspace_check_at(db->keyspace, seq);
     if (rc == VV_OK)
         rc = vv_inner_key_init(&inner, &db->keyspace->space, vv_slice_from(key));
     if (VV_UNLIKELY(rc < 0))
@@ -226,7 +226,7 @@ static int many_keys(struct many *m, const struct vv_space *space, const varve_s
 static int many_get(struct many *m, const varve *db, vv_seq seq, const varve_slice *keys)
 {
     struct vv_engine *e = db->store->engine;
-    int rc = vv_keyspace_check(db->keyspace);
+    int rc = vv_keyspace_check_at(db->keyspace, seq);
     if (rc == VV_OK)
         rc = many_keys(m, &db->keyspace->space, keys);
     if (rc == VV_OK)

@@ -190,6 +190,7 @@ int vv_store_open(const struct vv_store_setup *setup, varve **out)
         root_free(root);
         return rc;
     }
+    vv_keyspaces_tidy(root->store);
     *out = &vv_catalog_find(&root->catalog, 0)->handle;
     return VV_OK;
 }

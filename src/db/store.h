@@ -107,6 +107,8 @@ enum vv_write_kind { VV_WRITE_PUT, VV_WRITE_DELETE };
 VV_MUST int vv_store_put(const varve *db, vv_slice key, vv_slice value);
 VV_MUST int vv_store_delete(const varve *db, vv_slice key);
 /* Data NULL: open ends. */
+/* Deletes all keys of the handle's keyspace, also of one that was dropped. */
+VV_MUST int vv_store_clear(const varve *db);
 VV_MUST int vv_store_delete_range(const varve *db, vv_slice from, vv_slice to);
 VV_MUST int vv_store_delete_prefix(const varve *db, vv_slice prefix);
 VV_MUST int vv_store_write(struct vv_store *s, const varve_batch *batch,
@@ -134,6 +136,11 @@ VV_MUST int vv_outgoing_add(struct vv_store *s, struct vv_outgoing *out, const s
 VV_MUST int vv_outgoing_commit(struct vv_store *s, struct vv_outgoing *out,
                                const struct vv_terms *terms);
 void vv_outgoing_drop(struct vv_store *s, struct vv_outgoing *out);
+
+/* ---- keyspace.c */
+
+/* Once, when the store has been opened: goes on with what was dropped before, as far as it can. */
+void vv_keyspaces_tidy(struct vv_store *s);
 
 /* ---- care.c */
 

@@ -143,18 +143,27 @@ int vv_store_delete(const varve *db, vv_slice key)
     return change(db, VV_KIND_DELETE, key, VV_SLICE_EMPTY);
 }
 
-int vv_store_delete_range(const varve *db, vv_slice from, vv_slice to)
+static int delete_range(const varve *db, vv_slice from, vv_slice to)
 {
     struct vv_store *s = db->store;
     struct vv_batch b = {.space = db->keyspace->space};
-    int rc = check_changeable(db);
-    if (rc == VV_OK)
-        rc = vv_batch_delete_range(&b, from, to);
+    int rc = vv_batch_delete_range(&b, from, to);
     if (rc == VV_OK)
         rc = commit(s, &(struct vv_write){.ops = vv_buf_slice(&b.ops), .count = 1},
                     VARVE_DURABILITY_DEFAULT);
     vv_batch_deinit(&b);
     return rc < 0 ? rc : make_last(s, VARVE_DURABILITY_DEFAULT);
+}
+
+int vv_store_delete_range(const varve *db, vv_slice from, vv_slice to)
+{
+    int rc = check_changeable(db);
+    return rc == VV_OK ? delete_range(db, from, to) : rc;
+}
+
+int vv_store_clear(const varve *db)
+{
+    return delete_range(db, VV_SLICE_EMPTY, VV_SLICE_EMPTY);
 }
 
 int vv_store_delete_prefix(const varve *db, vv_slice prefix)

@@ -145,11 +145,12 @@ struct vv_engine_ops {
      * done at once. May be NULL. */
     void (*settle)(struct vv_engine *e, int change);
 
-    /* Remembers the note for good, in place of an earlier one with its id; with an empty text forgets
-     * that. `order`, if not NULL, orders the keys from now on: it must agree with the order so far on
-     * all keys that were ever written. Durable when it returns. After a failure that leaves this
-     * open, the store is poisoned. */
-    int (*note)(struct vv_engine *e, const struct vv_note *note, const struct vv_order *order);
+    /* Remembers the notes for good, all or none, each in place of an earlier one with its id; with an
+     * empty text forgets that. `order`, if not NULL, orders the keys from now on: it must agree with
+     * the order so far on all keys that were ever written. Durable when it returns. After a failure
+     * that leaves this open, the store is poisoned. */
+    int (*note)(struct vv_engine *e, const struct vv_note *notes, size_t count,
+                const struct vv_order *order);
 
     /* Shows a moment, of now, to `visit`, whose result becomes its own; the files stay as long. All of
      * them are durable. VV_CONFLICT when something of before the call is in no file yet: flush and try

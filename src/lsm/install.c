@@ -351,15 +351,17 @@ static int reorder_memory(struct vv_lsm *lsm, const struct vv_order *order)
     return rc;
 }
 
-/* The note is in force with the edit, and the order of tables with it. */
-static int install_note(struct vv_lsm *lsm, const struct vv_note *note,
-                        const struct vv_order *order, struct vv_view **old, bool *unclear)
+/* The notes are in force with the edit, and the order of tables with it. */
+static int install_notes(struct vv_lsm *lsm, const struct vv_note *notes, size_t count,
+                         const struct vv_order *order, struct vv_view **old, bool *unclear)
 {
     vv_mutex_assert_held(&lsm->install_mu);
     struct vv_edit edit = {0};
     struct vv_notes before = {.list = NULL};
     struct vv_install install = {.change = {.order = order}, .whole = order != NULL};
-    int rc = vv_notes_set(&edit.notes, note->id, note->text);
+    int rc = VV_OK;
+    for (size_t i = 0; rc == VV_OK && i < count; i++)
+        rc = vv_notes_set(&edit.notes, notes[i].id, notes[i].text);
     if (rc == VV_OK)
         rc = vv_notes_exchange(&lsm->notes, &edit.notes, &before);
     if (rc == VV_OK && (rc = install_locked(lsm, &edit, &install, old, unclear)) < 0)
@@ -380,21 +382,23 @@ static uint64_t written_id(struct vv_lsm *lsm)
     return id;
 }
 
-int vv_lsm_note(struct vv_engine *e, const struct vv_note *note, const struct vv_order *order)
+int vv_lsm_note(struct vv_engine *e, const struct vv_note *notes, size_t count,
+                const struct vv_order *order)
 {
     struct vv_lsm *lsm = (struct vv_lsm *)e;
     struct vv_view *old = NULL;
     bool unclear = false;
-    if (note->text.size > VV_NOTE_SIZE_MAX)
-        return vv_fail(VV_TOOBIG, "a note of %zu bytes exceeds the limit of %d", note->text.size,
-                       VV_NOTE_SIZE_MAX);
+    for (size_t i = 0; i < count; i++)
+        if (notes[i].text.size > VV_NOTE_SIZE_MAX)
+            return vv_fail(VV_TOOBIG, "a note of %zu bytes exceeds the limit of %d",
+                           notes[i].text.size, VV_NOTE_SIZE_MAX);
     int rc = order == NULL || order == vv_lsm_order(lsm) ? VV_OK : reorder_memory(lsm, order);
     if (rc < 0)
         return rc;
     uint64_t before = written_id(lsm);
     vv_mutex_lock(&lsm->install_mu);
     lsm->noted_id = before > lsm->noted_id ? before : lsm->noted_id;
-    rc = install_note(lsm, note, order, &old, &unclear);
+    rc = install_notes(lsm, notes, count, order, &old, &unclear);
     vv_mutex_unlock(&lsm->install_mu);
     vv_lsm_retire_view(lsm, old);
     if (rc < 0 && unclear)

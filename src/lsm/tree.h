@@ -202,7 +202,7 @@ VV_MUST int vv_lsm_snapshot_edit(const struct vv_lsm *lsm, const struct vv_versi
                                  struct vv_edit *edit);
 
 /* The note operation of the treaty. */
-VV_MUST int vv_lsm_note(struct vv_engine *e, const struct vv_note *note,
+VV_MUST int vv_lsm_note(struct vv_engine *e, const struct vv_note *notes, size_t count,
                         const struct vv_order *order);
 
 /* The current version with a reference. */

@@ -185,6 +185,86 @@ TEST(power_may_fail_at_every_call_while_keyspaces_are_made)
     vv_env_sim_free(env);
 }
 
+/* Two keyspaces with keys, of which the first is dropped and made anew. */
+struct dropping {
+    uint64_t calls_filled, calls_before, calls_dropped, calls_again, calls_end;
+};
+
+static void live_and_drop(struct vv_env *env, int turned, struct dropping *d)
+{
+    varve *db;
+    varve_keyspace *ks, *other;
+    CHECK_OK(open_in(env, &db));
+    CHECK_OK(create(db, turned, &ks));
+    CHECK_OK(create(db, 2, &other));
+    CHECK_OK(fill(ks));
+    CHECK_OK(fill(other));
+    CHECK_OK(varve_flush(db));
+    CHECK_OK(varve_put(ks, str("d"), str("in the memtable")));
+    d->calls_filled = vv_sim_call_count(env);
+    CHECK_OK(varve_put(other, str("d"), str("v")));
+    d->calls_before = vv_sim_call_count(env);
+    CHECK_OK(varve_keyspace_drop(ks));
+    d->calls_dropped = vv_sim_call_count(env);
+    CHECK_OK(create(db, turned, &ks));
+    d->calls_again = vv_sim_call_count(env);
+    CHECK_OK(varve_put(ks, str("e"), str("v")));
+    CHECK_OK(varve_flush(db));
+    d->calls_end = vv_sim_call_count(env);
+    CHECK_OK(varve_close(db));
+}
+
+static void look_at_drop(struct vv_env *env, uint64_t n, int turned, const struct dropping *d)
+{
+    varve *db;
+    varve_keyspace *ks, *other;
+    uint64_t bytes;
+    for (int round = 0; round < 3; round++) {
+        CHECK_OK(open_in(env, &db));
+        int rc = varve_keyspace_open(db, names[turned], &ks);
+        if (rc == VARVE_MISSING) {
+            CHECK(n > d->calls_before && n < d->calls_again);
+            CHECK_OK(create(db, turned, &ks));
+            expect_keys(ks, "");
+            CHECK_OK(varve_keyspace_drop(ks));
+        } else if (varve_exists(ks, str("a")) == VARVE_OK) {
+            CHECK(n < d->calls_dropped);
+            expect_keys(ks, turned == 1 ? "dcba" : "abcd");
+        } else {
+            CHECK(n > d->calls_dropped);
+            expect_keys(ks, varve_exists(ks, str("e")) == VARVE_OK ? "e" : "");
+        }
+        CHECK_OK(varve_keyspace_open(db, "later", &other));
+        if (n >= d->calls_before)
+            expect_keys(other, "abcd");
+        CHECK_OK(varve_range_bytes(db, varve_bytes(NULL, 0), varve_bytes(NULL, 0), &bytes));
+        if (round == 1)
+            CHECK_OK(varve_compact(db, varve_bytes(NULL, 0), varve_bytes(NULL, 0)));
+        CHECK_OK(varve_verify(db, NULL, NULL));
+        CHECK_OK(varve_close(db));
+    }
+}
+
+TEST(power_may_fail_at_every_call_while_a_keyspace_is_dropped)
+{
+    for (int turned = 0; turned < 2; turned++) {
+        struct vv_env *env, *image;
+        struct dropping d;
+        uint64_t images = 0;
+        CHECK_OK(vv_env_sim_new(test_seed(), &env));
+        live_and_drop(env, turned, &d);
+        for (uint64_t n = d.calls_filled; n <= d.calls_end; n++) {
+            for (int model = 0; model < VV_SIM_MODEL_COUNT; model++, images++) {
+                CHECK_OK(vv_sim_image(env, n, (enum vv_sim_model)model, test_seed() + n, &image));
+                look_at_drop(image, n, turned, &d);
+                vv_env_sim_free(image);
+            }
+        }
+        printf("%" PRIu64 " images\n", images);
+        vv_env_sim_free(env);
+    }
+}
+
 /* ---- faults */
 
 enum trouble { TROUBLE_IO, TROUBLE_FULL, TROUBLE_SYNC, TROUBLE_ALLOCATION, TROUBLE_COUNT };
@@ -376,6 +456,61 @@ TEST(threads_make_and_use_keyspaces_at_once)
         if (round == 0)
             CHECK_OK(vv_db_open(&world, path, &options, &shared.db));
     }
+}
+
+/* Writes, alone and in batches, until the keyspace is gone. */
+static void *write_until_missing(void *context)
+{
+    struct maker *m = context;
+    varve_keyspace *ks;
+    varve_batch *batch;
+    int rc = VARVE_OK;
+    CHECK_OK(varve_keyspace_open(m->shared->db, "doomed", &ks));
+    CHECK_OK(varve_batch_new(&batch));
+    for (int i = 0; rc == VARVE_OK; i++) {
+        char key[32];
+        (void)snprintf(key, sizeof key, "%d/%d", m->number, i);
+        varve_batch_clear(batch);
+        CHECK_OK(varve_batch_put_in(batch, ks, str(key), str("v")));
+        CHECK_OK(varve_batch_put(batch, str(key), str("v")));
+        rc = i % 2 == 0 ? varve_put(ks, str(key), str("v")) : varve_write(ks, batch, NULL);
+        atomic_fetch_add(&m->shared->rounds, 1);
+    }
+    CHECK_RC(rc, VARVE_MISSING);
+    varve_batch_free(batch);
+    return NULL;
+}
+
+TEST(a_keyspace_may_be_dropped_under_its_writers)
+{
+    char path[512];
+    struct shared shared = {0};
+    struct maker makers[THREADS];
+    struct vv_db_world world = {.env = vv_env_posix(), .tuning = rig_tuning_tiny()};
+    varve_options options = threaded();
+    varve_keyspace *ks, *next;
+    (void)snprintf(path, sizeof path, "%s/s", test_tmpdir());
+    CHECK_OK(vv_db_open(&world, path, &options, &shared.db));
+    for (int round = 0; round < 5; round++) {
+        CHECK_OK(varve_keyspace_create(shared.db, "doomed", NULL, &ks));
+        atomic_store(&shared.rounds, 0);
+        for (int i = 0; i < THREADS; i++) {
+            makers[i] = (struct maker){&shared, i, 0};
+            CHECK(pthread_create(&makers[i].thread, NULL, write_until_missing, &makers[i]) == 0);
+        }
+        while (atomic_load(&shared.rounds) < 200)
+            (void)usleep(100);
+        CHECK_OK(varve_keyspace_drop(ks));
+        CHECK_OK(varve_keyspace_create(shared.db, "next", NULL, &next));
+        expect_keys(next, "");
+        CHECK_OK(varve_keyspace_drop(next));
+        for (int i = 0; i < THREADS; i++)
+            CHECK(pthread_join(makers[i].thread, NULL) == 0);
+        CHECK_OK(varve_close(shared.db));
+        CHECK_OK(vv_db_open(&world, path, &options, &shared.db));
+    }
+    CHECK_OK(varve_verify(shared.db, NULL, NULL));
+    CHECK_OK(varve_close(shared.db));
 }
 
 /* A reader that opens while keyspaces come and are written to at once shows whole batches, and nothing

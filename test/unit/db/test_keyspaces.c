@@ -674,6 +674,179 @@ TEST(a_store_opens_only_with_the_comparators_of_all_its_keyspaces)
     CHECK_EQ_STR(text, "default size ");
 }
 
+/* ---- dropping */
+
+TEST(a_dropped_keyspace_is_gone_and_its_name_is_free)
+{
+    char path[512];
+    varve *db;
+    varve_batch *batch;
+    varve_pinned out;
+    uint64_t bytes;
+    (void)snprintf(path, sizeof path, "%s/s", test_tmpdir());
+    CHECK_OK(varve_open(path, NULL, &db));
+    varve_keyspace *a = create(db, "a"), *b = create(db, "b"), *again;
+    put(a, "k", "first");
+    put(b, "k", "kept");
+    CHECK_OK(varve_batch_new(&batch));
+    CHECK_OK(varve_batch_put_in(batch, a, str("k2"), str("v")));
+    CHECK_OK(varve_batch_put(batch, str("k2"), str("v")));
+    CHECK_RC(varve_keyspace_drop(db), VARVE_INVALID);
+    CHECK_RC(varve_keyspace_drop(NULL), VARVE_INVALID);
+    CHECK_OK(varve_keyspace_drop(a));
+    CHECK_RC(varve_keyspace_drop(a), VARVE_MISSING);
+    CHECK_RC(varve_put(a, str("k"), str("v")), VARVE_MISSING);
+    CHECK_RC(varve_get(a, str("k"), &out), VARVE_MISSING);
+    CHECK_RC(varve_delete_range(a, none, none), VARVE_MISSING);
+    CHECK_RC(varve_range_bytes(a, none, none, &bytes), VARVE_MISSING);
+    CHECK_RC(varve_compact(a, none, none), VARVE_MISSING);
+    CHECK_RC(varve_write(db, batch, NULL), VARVE_MISSING);
+    check_get(db, "k2", NULL);
+    CHECK_RC(varve_keyspace_open(db, "a", &again), VARVE_MISSING);
+    CHECK_EQ_STR(varve_keyspace_name(a), "a");
+    check_list(db, "default b ");
+    again = create(db, "a");
+    CHECK_EQ_INT(varve_keyspace_id(again), 3);
+    CHECK(find(db, "a") == again);
+    check_keys(again, NULL, "");
+    put(again, "k", "second");
+    check_get(again, "k", "second");
+    check_get(b, "k", "kept");
+    for (int round = 0; round < 3; round++) {
+        db = reopen(db, path, NULL);
+        check_list(db, "default b a ");
+        check_get(find(db, "a"), "k", "second");
+        check_get(find(db, "b"), "k", "kept");
+    }
+    varve_batch_free(batch);
+    CHECK_OK(varve_keyspace_drop(find(db, "a")));
+    db = reopen(db, path, NULL);
+    db = reopen(db, path, NULL);
+    CHECK_EQ_INT(varve_keyspace_id(create(db, "a")), 4);
+    check_keys(find(db, "a"), NULL, "");
+    CHECK_OK(varve_close(db));
+}
+
+TEST(what_was_open_before_a_drop_still_sees_what_there_was)
+{
+    varve *db = open_memory();
+    varve_keyspace *a = create(db, "a");
+    varve_iter_options options = VARVE_ITER_OPTIONS_INIT;
+    varve_snapshot *before, *behind;
+    varve_iter *it, *refused;
+    varve_pinned out;
+    put(a, "1", "v");
+    put(a, "2", "v");
+    CHECK_OK(varve_snapshot_new(db, &before));
+    CHECK_OK(varve_iter_open(a, NULL, &it));
+    put(db, "later", "v");
+    CHECK_OK(varve_keyspace_drop(a));
+    put(db, "later still", "v");
+    CHECK_OK(varve_snapshot_new(db, &behind));
+    CHECK_OK(varve_flush(db));
+    CHECK_OK(varve_compact(db, none, none));
+    CHECK_OK(varve_iter_next(it));
+    CHECK_OK(varve_iter_next(it));
+    CHECK_SLICE(varve_iter_key(it), "2");
+    CHECK_RC(varve_iter_refresh(it), VARVE_MISSING);
+    CHECK_OK(varve_get_at(a, before, str("2"), &out));
+    varve_unpin(&out);
+    options.snapshot = before;
+    check_keys(a, &options, "1 2 ");
+    CHECK_RC(varve_get_at(a, behind, str("2"), &out), VARVE_MISSING);
+    options.snapshot = behind;
+    CHECK_RC(varve_iter_open(a, &options, &refused), VARVE_MISSING);
+    varve_iter_close(it);
+    varve_snapshot_release(before);
+    varve_snapshot_release(behind);
+    CHECK_OK(varve_close(db));
+}
+
+TEST(the_space_of_a_dropped_keyspace_comes_back)
+{
+    char path[512];
+    varve *db;
+    static char value[3000];
+    varve_stats stats = {.size = sizeof stats};
+    (void)snprintf(path, sizeof path, "%s/s", test_tmpdir());
+    varve_options options = VARVE_OPTIONS_INIT;
+    options.memory_budget = (uint64_t)8 << 20;
+    options.compression = VARVE_COMPRESSION_NONE;
+    options.value_log_min = UINT32_MAX;
+    CHECK_OK(varve_open(path, &options, &db));
+    varve_keyspace *a = create(db, "a");
+    for (int i = 0; i < 5000; i++) {
+        char key[16];
+        (void)snprintf(key, sizeof key, "%d", i);
+        CHECK_OK(varve_put(a, str(key), varve_bytes(value, sizeof value)));
+    }
+    CHECK_OK(varve_flush(db));
+    CHECK_OK(varve_settle(db));
+    CHECK_OK(varve_get_stats(db, &stats));
+    CHECK(stats.table_bytes > 14000000);
+    CHECK_OK(varve_keyspace_drop(a));
+    CHECK_OK(varve_flush(db));
+    CHECK_OK(varve_settle(db));
+    CHECK_OK(varve_compact(db, none, none));
+    CHECK_OK(varve_settle(db));
+    CHECK_OK(varve_get_stats(db, &stats));
+    CHECK(stats.table_bytes < 1000000);
+    CHECK_OK(varve_close(db));
+}
+
+TEST(a_name_may_be_dropped_and_made_a_thousand_times)
+{
+    char path[512];
+    varve *db;
+    (void)snprintf(path, sizeof path, "%s/s", test_tmpdir());
+    CHECK_OK(varve_open(path, NULL, &db));
+    (void)create(db, "stays");
+    for (int i = 0; i < 1000; i++) {
+        varve_keyspace *ks = create(db, "temporary");
+        check_get(ks, "k", NULL);
+        put(ks, "k", "v");
+        CHECK_OK(varve_keyspace_drop(ks));
+    }
+    check_list(db, "default stays ");
+    db = reopen(db, path, NULL);
+    db = reopen(db, path, NULL);
+    check_list(db, "default stays ");
+    CHECK_EQ_INT(varve_keyspace_id(create(db, "temporary")), 1002);
+    CHECK_OK(varve_close(db));
+}
+
+TEST(a_dropped_keyspace_with_an_order_keeps_the_store_in_order)
+{
+    char path[512];
+    varve *db;
+    varve_options options = with_orders();
+    (void)snprintf(path, sizeof path, "%s/s", test_tmpdir());
+    CHECK_OK(varve_open(path, &options, &db));
+    (void)create(db, "plain");
+    (void)create_ordered(db, "back", 0);
+    (void)create_ordered(db, "size", 1);
+    fill_ordered(db);
+    CHECK_OK(varve_flush(db));
+    CHECK_OK(varve_keyspace_drop(find(db, "back")));
+    for (int round = 0; round < 2; round++) {
+        db = reopen(db, path, &options);
+        check_list(db, "default plain size ");
+        check_keys(find(db, "size"), NULL, " a \xff bb ccc ");
+    }
+    CHECK_OK(varve_compact(db, none, none));
+    put(create_ordered(db, "back", 1), "b", "v");
+    put(find(db, "back"), "aa", "v");
+    put(find(db, "back"), "a", "v");
+    check_keys(find(db, "back"), NULL, "a b aa ");
+    CHECK_OK(varve_verify(db, NULL, NULL));
+    CHECK_OK(varve_keyspace_drop(find(db, "back")));
+    CHECK_OK(varve_keyspace_drop(find(db, "size")));
+    db = reopen(db, path, &options);
+    db = reopen(db, path, &options);
+    check_keys(find(db, "plain"), NULL, " a bb ccc \xff ");
+    CHECK_OK(varve_close(db));
+}
+
 /* ---- ends */
 
 TEST(a_reader_sees_the_keyspaces_and_makes_none)

@@ -55,7 +55,7 @@ static void end(struct world *w)
 static int try_note(struct world *w, uint32_t id, const char *text, const struct vv_order *order)
 {
     struct vv_note note = {id, vv_slice_str(text)};
-    return w->engine->ops->note(w->engine, &note, order);
+    return w->engine->ops->note(w->engine, &note, 1, order);
 }
 
 static void note(struct world *w, uint32_t id, const char *text)
@@ -145,9 +145,9 @@ TEST(a_note_has_a_limit)
     uint8_t large[VV_NOTE_SIZE_MAX + 1] = {0};
     begin(&w);
     struct vv_note one = {1, {large, sizeof large}};
-    CHECK_RC(w.engine->ops->note(w.engine, &one, NULL), VV_TOOBIG);
+    CHECK_RC(w.engine->ops->note(w.engine, &one, 1, NULL), VV_TOOBIG);
     one.text.size--;
-    CHECK_OK(w.engine->ops->note(w.engine, &one, NULL));
+    CHECK_OK(w.engine->ops->note(w.engine, &one, 1, NULL));
     world_reopen(&w);
     CHECK_EQ_U64(vv_notes_find(&told.notes, 1)->text.size, VV_NOTE_SIZE_MAX);
     end(&w);

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "command.h"
 #include "env/posix.h"
+#include "kv/expiry.h"
 #include "kv/ref.h"
 #include "log/log.h"
 #include "lsm/manifest.h"
@@ -26,6 +27,9 @@ static const char *kind_name(enum vv_kind kind)
     switch (kind) {
     case VV_KIND_DELETE: return "delete";
     case VV_KIND_PUT: return "put";
+    case VV_KIND_PUT_EXPIRES: return "put-expires";
+    case VV_KIND_REF_EXPIRES: return "ref-expires";
+    case VV_KIND_MERGE: return "merge";
     case VV_KIND_REF: return "ref";
     case VV_KIND_DELETE_RANGE: return "range";
     }
@@ -50,16 +54,26 @@ void cli_inspect_key_json(struct cli_out *out, const char *name, vv_slice key)
     cli_out_json_field(out, name, cli_inspect_slice(vv_slice_skip(key, size)));
 }
 
+/* Whether the bytes of the value stand in the entry. */
+static bool has_value(enum vv_kind kind)
+{
+    return kind != VV_KIND_DELETE && !vv_kind_is_ref(kind);
+}
+
 static void entry_json(struct cli_inspection *in, const struct vv_entry *entry)
 {
     struct vv_ref ref;
     cli_out_printf(in->out, "{\"seq\":%llu,\"kind\":\"%s\",", (unsigned long long)entry->seq,
                    kind_name(entry->kind));
     cli_inspect_key_json(in->out, "key", entry->key);
-    if (entry->kind == VV_KIND_PUT && !in->keys_only) {
+    vv_slice value = vv_expiry_strip(entry->kind, entry->value);
+    if (vv_kind_expires(entry->kind))
+        cli_out_printf(in->out, ",\"expires\":%llu",
+                       (unsigned long long)vv_expiry_of(entry->kind, entry->value));
+    if (has_value(entry->kind) && !in->keys_only) {
         cli_out_byte(in->out, ',');
-        cli_out_json_field(in->out, "value", cli_inspect_slice(entry->value));
-    } else if (entry->kind == VV_KIND_REF && vv_ref_decode(entry->value, &ref)) {
+        cli_out_json_field(in->out, "value", cli_inspect_slice(value));
+    } else if (vv_kind_is_ref(entry->kind) && vv_ref_decode(value, &ref)) {
         cli_out_printf(in->out, ",\"file\":%u,\"offset\":%llu,\"size\":%u", ref.file,
                        (unsigned long long)ref.offset_units * 8, ref.size_bytes);
     } else if (entry->kind == VV_KIND_DELETE_RANGE) {
@@ -74,11 +88,12 @@ static void entry_json(struct cli_inspection *in, const struct vv_entry *entry)
 static void entry_text(struct cli_inspection *in, const struct vv_entry *entry)
 {
     struct vv_ref ref;
-    varve_slice value = cli_inspect_slice(entry->value);
+    vv_slice inner = vv_expiry_strip(entry->kind, entry->value);
+    varve_slice value = cli_inspect_slice(inner);
     cli_out_printf(in->out, "%12llu  %-6s  ", (unsigned long long)entry->seq,
                    kind_name(entry->kind));
     cli_inspect_key(in->out, entry->key);
-    if (entry->kind == VV_KIND_PUT && !in->keys_only) {
+    if (has_value(entry->kind) && !in->keys_only) {
         size_t size = value.size;
         if (value.size > VALUE_BYTES_SHOWN)
             value.size = VALUE_BYTES_SHOWN;
@@ -86,13 +101,16 @@ static void entry_text(struct cli_inspection *in, const struct vv_entry *entry)
         cli_out_escaped(in->out, value);
         if (value.size < size)
             cli_out_printf(in->out, "… (%zu bytes)", size);
-    } else if (entry->kind == VV_KIND_REF && vv_ref_decode(entry->value, &ref)) {
+    } else if (vv_kind_is_ref(entry->kind) && vv_ref_decode(inner, &ref)) {
         cli_out_printf(in->out, "\tin value file %u at %llu (%u bytes)", ref.file,
                        (unsigned long long)ref.offset_units * 8, ref.size_bytes);
     } else if (entry->kind == VV_KIND_DELETE_RANGE) {
         cli_out_text(in->out, "\tup to ");
         cli_inspect_key(in->out, entry->value);
     }
+    if (vv_kind_expires(entry->kind))
+        cli_out_printf(in->out, "\texpires %llu",
+                       (unsigned long long)vv_expiry_of(entry->kind, entry->value));
     cli_out_byte(in->out, '\n');
 }
 

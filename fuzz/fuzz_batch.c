@@ -6,6 +6,7 @@
  */
 #include "base/error.h"
 #include "kv/batch.h"
+#include "kv/expiry.h"
 #include "kv/ref.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -14,6 +15,8 @@ static int encode(struct vv_batch *b, const struct vv_entry *op)
 {
     struct vv_ref ref;
     uint8_t raw[VV_REF_SIZE];
+    uint64_t expires_ms = vv_expiry_of(op->kind, op->value);
+    vv_slice value = vv_expiry_strip(op->kind, op->value);
     switch (op->kind) {
     case VV_KIND_PUT: return vv_batch_put(b, op->key, op->value);
     case VV_KIND_DELETE: vv_assert(op->value.size == 0); return vv_batch_delete(b, op->key);
@@ -22,6 +25,9 @@ static int encode(struct vv_batch *b, const struct vv_entry *op)
         vv_ref_encode(ref, raw);
         return vv_batch_put_ref(b, op->key, raw);
     case VV_KIND_DELETE_RANGE: return vv_batch_delete_range(b, op->key, op->value);
+    case VV_KIND_PUT_EXPIRES: return vv_batch_put_expires(b, op->key, value, expires_ms);
+    case VV_KIND_REF_EXPIRES: return vv_batch_put_ref_expires(b, op->key, value.data, expires_ms);
+    case VV_KIND_MERGE: return vv_batch_merge(b, op->key, op->value);
     }
     return vv_fail(VV_CORRUPT, "kind %d", (int)op->kind);
 }

@@ -4,6 +4,7 @@
  *
  * The first byte chooses what the block is said to be.
  */
+#include "kv/expiry.h"
 #include "sst/block.h"
 
 #include "base/alloc.h"
@@ -73,7 +74,7 @@ static void read_block(const struct vv_block_view *v)
         (void)vv_hash(entry.key);
         (void)vv_hash(entry.value);
         vv_assert(entry.seq <= VV_SEQ_MAX);
-        vv_assert(entry.kind <= VV_KIND_REF);
+        vv_assert(vv_kind_fits(entry.kind, entry.value.size));
     }
     bool is_ordered = vv_block_verify_order(v, &bytewise) == VV_OK;
     uint32_t step = v->count / PROBES_MAX + 1;

@@ -70,7 +70,8 @@ static void release_pin(void *owner)
 
 void vv_pending_pin(struct vv_pending_change *change, struct vv_pin *out)
 {
-    *out = (struct vv_pin){vv_pending_value(change), release_pin, change_ref(change)};
+    *out = (struct vv_pin){
+        .value = vv_pending_value(change), .release = release_pin, .owner = change_ref(change)};
 }
 
 /* ---- places */

@@ -39,7 +39,7 @@ bool vv_pin_export(struct vv_store *s, struct vv_pin *pin, varve_pinned *out)
     unsigned index = release_index(s, pin->release);
     out->owner[0] = (uint8_t *)s->root + index;
     out->owner[1] = pin->owner;
-    *pin = (struct vv_pin){VV_SLICE_EMPTY, NULL, NULL};
+    *pin = (struct vv_pin){.release = NULL};
     return true;
 }
 
@@ -90,7 +90,8 @@ static int get(const varve *db, vv_seq seq, varve_slice key, struct vv_pin *out)
         rc = vv_inner_key_init(&inner, &db->keyspace->space, vv_slice_from(key));
     if (VV_UNLIKELY(rc < 0))
         return rc;
-    rc = e->ops->get(e, seq, inner.key, out);
+    struct vv_look look;
+    rc = out != NULL ? e->ops->get(e, seq, inner.key, out) : e->ops->look(e, seq, inner.key, &look);
     vv_inner_key_deinit(&inner);
     return rc;
 }
@@ -98,7 +99,7 @@ static int get(const varve *db, vv_seq seq, varve_slice key, struct vv_pin *out)
 int varve_get_at(varve *db, const varve_snapshot *at, varve_slice key, varve_pinned *out)
 {
     struct vv_call call;
-    struct vv_pin pin = {VV_SLICE_EMPTY, NULL, NULL};
+    struct vv_pin pin = {.release = NULL};
     vv_seq seq;
     if (out == NULL)
         return vv_fail(VV_INVALID, "nowhere to put the value");
@@ -127,7 +128,7 @@ int varve_get(varve *db, varve_slice key, varve_pinned *out)
 int varve_get_into(varve *db, varve_slice key, void *into, size_t capacity, size_t *size)
 {
     struct vv_call call;
-    struct vv_pin pin = {VV_SLICE_EMPTY, NULL, NULL};
+    struct vv_pin pin = {.release = NULL};
     if (size == NULL || (into == NULL && capacity > 0))
         return vv_fail(VV_INVALID, "nowhere to put the value");
     int rc = vv_key_check(key);

@@ -267,8 +267,11 @@ static int find(varve_txn *txn, vv_slice key, enum reading reading, struct vv_pi
         if (rc < 0)
             return rc;
     }
-    if (change == NULL)
-        return e->ops->get(e, vv_txn_moment(txn), key, out);
+    if (change == NULL) {
+        struct vv_look look;
+        return out != NULL ? e->ops->get(e, vv_txn_moment(txn), key, out)
+                           : e->ops->look(e, vv_txn_moment(txn), key, &look);
+    }
     if (change->kind == VV_KIND_DELETE)
         return VV_NOTFOUND;
     if (out != NULL)
@@ -292,7 +295,7 @@ static int look_up(varve_txn *txn, varve *ks, varve_slice key, enum reading read
 static int get(varve_txn *txn, varve *ks, varve_slice key, enum reading reading, varve_pinned *out)
 {
     struct vv_call call;
-    struct vv_pin pin = {VV_SLICE_EMPTY, NULL, NULL};
+    struct vv_pin pin = {.release = NULL};
     if (out == NULL)
         return vv_fail(VV_INVALID, "nowhere to put the value");
     int rc = enter(txn, &call);

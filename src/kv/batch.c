@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "base/error.h"
+#include "kv/expiry.h"
 
 void vv_batch_deinit(struct vv_batch *b)
 {
@@ -28,12 +29,14 @@ static int check_sizes(const struct vv_batch *b, vv_slice key, vv_slice value)
     return VV_OK;
 }
 
-static int add(struct vv_batch *b, enum vv_kind kind, vv_slice key, vv_slice value)
+/* `time` stands in front of the value: empty, or the time at which it expires. */
+static int add(struct vv_batch *b, enum vv_kind kind, vv_slice key, vv_slice time, vv_slice value)
 {
     int rc = check_sizes(b, key, value);
     if (rc < 0)
         return rc;
-    size_t most = 1 + 2 * VV_VARINT_SIZE_MAX + VV_SPACE_SIZE_MAX + key.size + value.size;
+    size_t most =
+        1 + 2 * VV_VARINT_SIZE_MAX + VV_SPACE_SIZE_MAX + key.size + time.size + value.size;
     if ((rc = vv_buf_reserve(&b->ops, most)) < 0)
         return rc;
     uint8_t *at = b->ops.data + b->ops.size;
@@ -45,7 +48,10 @@ static int add(struct vv_batch *b, enum vv_kind kind, vv_slice key, vv_slice val
         memcpy(at, key.data, key.size);
     at += key.size;
     if (kind != VV_KIND_DELETE) {
-        at += vv_put_varint(at, value.size);
+        at += vv_put_varint(at, time.size + value.size);
+        if (time.size > 0)
+            memcpy(at, time.data, time.size);
+        at += time.size;
         if (value.size > 0)
             memcpy(at, value.data, value.size);
         at += value.size;
@@ -57,12 +63,12 @@ static int add(struct vv_batch *b, enum vv_kind kind, vv_slice key, vv_slice val
 
 int vv_batch_put(struct vv_batch *b, vv_slice key, vv_slice value)
 {
-    return add(b, VV_KIND_PUT, key, value);
+    return add(b, VV_KIND_PUT, key, VV_SLICE_EMPTY, value);
 }
 
 int vv_batch_delete(struct vv_batch *b, vv_slice key)
 {
-    return add(b, VV_KIND_DELETE, key, VV_SLICE_EMPTY);
+    return add(b, VV_KIND_DELETE, key, VV_SLICE_EMPTY, VV_SLICE_EMPTY);
 }
 
 static uint8_t *put_bound(uint8_t *at, struct vv_space space, vv_slice key)
@@ -97,7 +103,31 @@ int vv_batch_delete_range(struct vv_batch *b, vv_slice from, vv_slice to)
 
 int vv_batch_put_ref(struct vv_batch *b, vv_slice key, const uint8_t ref[VV_REF_SIZE])
 {
-    return add(b, VV_KIND_REF, key, vv_slice_of(ref, VV_REF_SIZE));
+    return add(b, VV_KIND_REF, key, VV_SLICE_EMPTY, vv_slice_of(ref, VV_REF_SIZE));
+}
+
+int vv_batch_merge(struct vv_batch *b, vv_slice key, vv_slice operand)
+{
+    return add(b, VV_KIND_MERGE, key, VV_SLICE_EMPTY, operand);
+}
+
+static int add_expiring(struct vv_batch *b, enum vv_kind kind, vv_slice key, vv_slice value,
+                        uint64_t expires_ms)
+{
+    uint8_t time[VV_EXPIRY_SIZE];
+    vv_put_u64(time, expires_ms);
+    return add(b, kind, key, vv_slice_of(time, sizeof time), value);
+}
+
+int vv_batch_put_expires(struct vv_batch *b, vv_slice key, vv_slice value, uint64_t expires_ms)
+{
+    return add_expiring(b, VV_KIND_PUT_EXPIRES, key, value, expires_ms);
+}
+
+int vv_batch_put_ref_expires(struct vv_batch *b, vv_slice key, const uint8_t ref[VV_REF_SIZE],
+                             uint64_t expires_ms)
+{
+    return add_expiring(b, VV_KIND_REF_EXPIRES, key, vv_slice_of(ref, VV_REF_SIZE), expires_ms);
 }
 
 int vv_batch_append(struct vv_batch *b, const struct vv_batch *more)
@@ -119,11 +149,7 @@ static bool well_formed(const struct vv_reader *r, const struct vv_entry *op)
 {
     if (r->bad)
         return false;
-    if (op->key.size > VV_KEY_SIZE_MAX || op->value.size > VV_VALUE_SIZE_MAX)
-        return false;
-    if (op->kind == VV_KIND_DELETE_RANGE)
-        return op->value.size <= VV_KEY_SIZE_MAX;
-    return op->kind != VV_KIND_REF || op->value.size == VV_REF_SIZE;
+    return op->key.size <= VV_KEY_SIZE_MAX && vv_kind_fits(op->kind, op->value.size);
 }
 
 int vv_batch_next(struct vv_reader *r, struct vv_entry *out)
@@ -131,7 +157,7 @@ int vv_batch_next(struct vv_reader *r, struct vv_entry *out)
     if (!r->bad && vv_reader_left(r) == 0)
         return VV_END;
     uint8_t head = vv_read_u8(r);
-    if (head > VV_KIND_DELETE_RANGE) {
+    if (!vv_kind_known(head)) {
         r->bad = true;
         return vv_fail(VV_UNSUPPORTED,
                        "a batch has an operation of kind 0x%02x, which this build does not know",

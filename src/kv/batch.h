@@ -7,7 +7,8 @@
  *    key       bytes
  *    size      varint  of the value; absent for DELETE
  *    value     bytes   for REF a value reference of 16 bytes, for DELETE_RANGE the key up to which,
- *                      itself excluded, all from `key` on are deleted
+ *                      itself excluded, all from `key` on are deleted; PUT_EXPIRES, REF_EXPIRES:
+ *                      kv/expiry.h
  *
  * How many operations there are is said outside (in the log record's aux field). Operation number i
  * has sequence first + i.
@@ -37,6 +38,12 @@ VV_MUST int vv_batch_delete(struct vv_batch *b, vv_slice key);
  * keyspace, which then must be set. An empty range deletes nothing, and is a change all the same. */
 VV_MUST int vv_batch_delete_range(struct vv_batch *b, vv_slice from, vv_slice to);
 VV_MUST int vv_batch_put_ref(struct vv_batch *b, vv_slice key, const uint8_t ref[VV_REF_SIZE]);
+VV_MUST int vv_batch_merge(struct vv_batch *b, vv_slice key, vv_slice operand);
+/* The same, gone at the time `expires_ms` (kv/expiry.h). */
+VV_MUST int vv_batch_put_expires(struct vv_batch *b, vv_slice key, vv_slice value,
+                                 uint64_t expires_ms);
+VV_MUST int vv_batch_put_ref_expires(struct vv_batch *b, vv_slice key,
+                                     const uint8_t ref[VV_REF_SIZE], uint64_t expires_ms);
 
 /* Appends all operations of `more`, which may be `b` itself. Fails as the above. */
 VV_MUST int vv_batch_append(struct vv_batch *b, const struct vv_batch *more);

@@ -38,6 +38,14 @@ struct vv_note {
     vv_slice text;
 };
 
+enum vv_fold { VV_FOLD_FULL, VV_FOLD_PARTIAL };
+
+/* What a lookup finds without reading a value. */
+struct vv_look {
+    enum vv_kind kind;   /* of the newest version; never DELETE */
+    uint64_t expires_ms; /* 0: never */
+};
+
 /* What the host offers an engine, for its whole life. */
 struct vv_host {
     void *context;
@@ -53,6 +61,17 @@ struct vv_host {
     /* Appends the sequence numbers (vv_seq) that open snapshots read at, ascending and without
      * repetition; the last is the visible sequence itself, read under the same lock. */
     int (*snapshots)(void *context, struct vv_buf *out);
+    /* The time, milliseconds since 1970; never falls while the store is open. NULL: nothing expires. */
+    uint64_t (*now_ms)(void *context);
+    /* The latest time by which anything was taken for expired. The engine raises it, while the store
+     * is opened, to what it finds recorded, and records it with whatever it changes on disk. NULL with
+     * the one above. */
+    _Atomic(uint64_t) *clock_ms;
+    /* Folds operands, oldest first. VV_FOLD_FULL: onto `base` (NULL: there is no value), to a value.
+     * VV_FOLD_PARTIAL: to one operand that does what they do; `base` is NULL. The result is appended to
+     * `out`. VV_UNSUPPORTED, without a story: keep them as they are. NULL: as if always that. */
+    int (*fold)(void *context, enum vv_fold how, vv_slice key, const vv_slice *base,
+                const vv_slice *operands, size_t count, struct vv_buf *out);
     /* There may be background work now. Never waits; any lock may be held. */
     void (*wake)(void *context);
     /* The store can no longer promise durability: `rc` and the thread's story say why. */
@@ -109,8 +128,11 @@ struct vv_engine_ops {
     int (*sync)(struct vv_engine *e);
     int (*publish)(struct vv_engine *e, struct vv_write *const *group, size_t count);
 
-    /* VV_OK with a pin, or VV_NOTFOUND. `out` NULL: existence only, without reading the value. */
+    /* VV_OK with a pin, or VV_NOTFOUND. The pin says what else there is to know: when the version
+     * expires, or that it is an operand. The engine itself never takes anything for expired. */
     int (*get)(struct vv_engine *e, vv_seq at, vv_slice key, struct vv_pin *out);
+    /* The same without the value. */
+    int (*look)(struct vv_engine *e, vv_seq at, vv_slice key, struct vv_look *out);
     int (*multi_get)(struct vv_engine *e, vv_seq at, size_t count, const vv_slice *keys,
                      struct vv_pin *out, int *results);
     /* All versions visible at `at` and older ones, in internal order. *seq is what `at` resolved

@@ -29,6 +29,9 @@ enum vv_kind {
     /* All keys from `key` up to and excluding `value` are gone. Never among the entries of a table or
      * what an iterator shows: kept beside them (kv/ranges.h). */
     VV_KIND_DELETE_RANGE = 3,
+    VV_KIND_PUT_EXPIRES = 4, /* as PUT and REF, until a time: kv/expiry.h */
+    VV_KIND_REF_EXPIRES = 5,
+    VV_KIND_MERGE = 6, /* an operand, to be folded onto the version before it */
 };
 
 struct vv_entry {

@@ -2,6 +2,7 @@
  * Checking: every byte of every file of the current version is read and verified.
  */
 #include "kv/batch.h"
+#include "kv/expiry.h"
 #include "log/log.h"
 #include "lsm/tree.h"
 
@@ -126,9 +127,10 @@ static int check_refs(struct checker *c, struct vv_engine *e)
     if (rc == VV_OK)
         rc = vv_iter_first(it);
     while (rc == VV_OK && it->valid) {
-        if (it->at.kind == VV_KIND_REF) {
+        if (vv_kind_is_ref(it->at.kind)) {
             struct vv_pin pin = {0};
-            rc = absorb(c, vv_lsm_resolve(it, it->at.value, it->at.key, &pin));
+            vv_slice ref = vv_expiry_strip(it->at.kind, it->at.value);
+            rc = absorb(c, vv_lsm_resolve(it, ref, it->at.key, &pin));
             vv_pin_release(&pin);
         }
         if (rc == VV_OK)

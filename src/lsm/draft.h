@@ -71,10 +71,11 @@ static inline double vv_table_hides(const struct vv_table_meta *t)
     return (double)t->facts.tombstones + VV_RANGE_HIDES * (double)t->facts.ranges;
 }
 
-/* Whether a merge would leave the table as it is: one version of each key, settled, no tombstones. */
+/* Whether a merge would leave the table as it is, now and ever: one version of each key, settled, no
+ * tombstones, nothing that expires. */
 static inline bool vv_table_clean(const struct vv_table_meta *t)
 {
-    return t->facts.tombstones == 0 && t->facts.ranges == 0 && t->facts.max_seq == 0;
+    return t->facts.tombstones == 0 && t->facts.ranges == 0 && t->facts.max_seq == 0 && t->facts.expiring == 0;
 }
 
 #endif

@@ -19,6 +19,8 @@ enum tag {
     TAG_CLOSED = 15,
     TAG_NOTE = 16,
     TAG_ORIGIN = 17,
+    TAG_EXPIRING = 18,
+    TAG_CLOCK = 19,
     TAG_SKIPPABLE = 64,
 };
 
@@ -182,6 +184,12 @@ static void put_table(struct field *f, const struct vv_edit_table *table, struct
         put_number(f, facts->open_end ? 1 : 0);
     }
     put_field(f, TAG_TABLE_ADD, out);
+    if (facts->expiring == 0)
+        return;
+    put_number(f, table->number);
+    put_number(f, facts->expiring);
+    put_number(f, facts->expires_half_ms);
+    put_field(f, TAG_EXPIRING, out);
 }
 
 static void put_value_file(struct field *f, const struct vv_edit_value_file *file,
@@ -250,6 +258,8 @@ int vv_edit_encode(const struct vv_edit *edit, struct vv_buf *out)
         put_number(&f, edit->closed_log);
         put_number_field(&f, TAG_CLOSED, edit->closed_bytes, out);
     }
+    if (edit->clock_ms > 0)
+        put_number_field(&f, TAG_CLOCK, edit->clock_ms, out);
     vv_buf_deinit(&f.content);
     return f.rc;
 }
@@ -402,6 +412,21 @@ static int read_closed(struct vv_reader *r, struct vv_edit *out)
     return rc < 0 ? rc : read_number(r, "closed log", UINT64_MAX, &out->closed_bytes);
 }
 
+static int read_expiring(struct vv_reader *r, struct vv_edit *out)
+{
+    uint64_t number = vv_read_varint(r);
+    uint64_t count = vv_read_varint(r);
+    uint64_t half_ms = vv_read_varint(r);
+    size_t i = out->table_count;
+    while (i > 0 && out->tables[i - 1].number != number)
+        i--;
+    if (r->bad || i == 0 || count == 0 || count > out->tables[i - 1].facts.entries)
+        return damaged("expiring table");
+    out->tables[i - 1].facts.expiring = count;
+    out->tables[i - 1].facts.expires_half_ms = half_ms;
+    return VV_OK;
+}
+
 static int read_note(struct vv_reader *r, struct vv_edit *out)
 {
     uint64_t id = vv_read_varint(r);
@@ -432,6 +457,8 @@ static int read_field(uint64_t tag, struct vv_reader *r, struct vv_edit *out)
     case TAG_CLOSED: return read_closed(r, out);
     case TAG_NOTE: return read_note(r, out);
     case TAG_ORIGIN: return read_origin(r, out);
+    case TAG_EXPIRING: return read_expiring(r, out);
+    case TAG_CLOCK: return read_number(r, "clock", UINT64_MAX, &out->clock_ms);
     default:
         if (tag < TAG_SKIPPABLE)
             return vv_fail(VV_UNSUPPORTED,
@@ -446,7 +473,8 @@ static int read_field(uint64_t tag, struct vv_reader *r, struct vv_edit *out)
 static bool once_only(uint64_t tag)
 {
     return tag < TAG_SKIPPABLE && tag != TAG_TABLE_ADD && tag != TAG_TABLE_GONE &&
-           tag != TAG_VALUE_FILE && tag != TAG_VALUE_GONE && tag != TAG_NOTE && tag != TAG_ORIGIN;
+           tag != TAG_VALUE_FILE && tag != TAG_VALUE_GONE && tag != TAG_NOTE && tag != TAG_ORIGIN &&
+           tag != TAG_EXPIRING;
 }
 
 int vv_edit_decode(vv_slice raw, struct vv_edit *out)
@@ -500,6 +528,9 @@ static int print_table(const struct vv_edit_table *t, struct vv_buf *out)
         rc = vv_buf_printf(out, " ranges=%" PRIu64, f->ranges);
     for (size_t i = 0; rc == VV_OK && i < f->ref_count; i++)
         rc = vv_buf_printf(out, " values=%" PRIu64 ":%" PRIu64, f->refs[i].file, f->refs[i].bytes);
+    if (rc == VV_OK && f->expiring > 0)
+        rc = vv_buf_printf(out, " expiring=%" PRIu64 " half by %" PRIu64, f->expiring,
+                           f->expires_half_ms);
     return rc == VV_OK ? vv_buf_printf(out, "\n") : rc;
 }
 
@@ -541,6 +572,8 @@ static int print_head(const struct vv_edit *e, struct vv_buf *out)
                            e->closed_bytes);
     if (rc == VV_OK && e->log_number > 0)
         rc = vv_buf_printf(out, "replay logs from %" PRIu64 "\n", e->log_number);
+    if (rc == VV_OK && e->clock_ms > 0)
+        rc = vv_buf_printf(out, "clock at %" PRIu64 " ms\n", e->clock_ms);
     return rc;
 }
 

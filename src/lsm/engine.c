@@ -194,6 +194,8 @@ static void close_engine(struct vv_engine *e)
     if (!lsm->options.readonly && atomic_load(&lsm->view) != NULL) {
         vv_lsm_stow_close(lsm);
         mark_closed(lsm);
+        int rc = vv_lsm_record_clock(lsm);
+        (void)rc; /* as after a crash: what has expired since the last edit may come back */
     }
     vv_lsm_free(lsm);
 }
@@ -206,6 +208,7 @@ static const struct vv_engine_ops lsm_ops = {
     .sync = vv_lsm_sync,
     .publish = vv_lsm_publish,
     .get = vv_lsm_get,
+    .look = vv_lsm_look,
     .multi_get = vv_lsm_multi_get,
     .iter = vv_lsm_iter,
     .resolve = vv_lsm_resolve,

@@ -2,6 +2,7 @@
  * Flush: frozen memtables become tables of level 0, and values that are large enough move into a
  * value file on the way.
  */
+#include "kv/expiry.h"
 #include "lsm/job.h"
 #include "lsm/merge.h"
 #include "lsm/output.h"
@@ -85,6 +86,7 @@ static int start(struct flush_job *f)
         .snapshots = (const vv_seq *)(const void *)f->snapshots.data,
         .snapshot_count = f->snapshots.size / sizeof(vv_seq),
         .shadow = &f->shadow,
+        .host = host,
     };
     if ((rc = cast_shadow(f, &sifting)) < 0)
         return rc;
@@ -103,37 +105,45 @@ static int start(struct flush_job *f)
 }
 
 /* Writes the value to the job's value file and turns the entry into a reference. */
-static int separate(struct flush_job *f, struct vv_entry *entry, uint8_t raw[VV_REF_SIZE])
+static int separate(struct flush_job *f, struct vv_entry *entry,
+                    uint8_t raw[VV_EXPIRY_SIZE + VV_REF_SIZE])
 {
     struct vv_lsm *lsm = f->job.lsm;
     struct vv_ref ref;
+    vv_slice value = vv_expiry_strip(entry->kind, entry->value);
+    size_t time_size = entry->value.size - value.size;
     int rc;
     if (f->values == NULL) {
         f->value_number = vv_lsm_next_file(lsm);
         if ((rc = vv_value_writer_open(lsm->values, f->value_number, &f->values)) < 0)
             return rc;
     }
-    if ((rc = vv_value_writer_add(f->values, entry->key, entry->value, &ref)) < 0)
+    if ((rc = vv_value_writer_add(f->values, entry->key, value, &ref)) < 0)
         return rc;
-    vv_count(&lsm->counters.value_bytes_written,
-             vv_value_record_size(entry->key.size, entry->value.size));
-    vv_ref_encode(ref, raw);
-    entry->value = vv_slice_of(raw, VV_REF_SIZE);
-    entry->kind = VV_KIND_REF;
+    vv_count(&lsm->counters.value_bytes_written, vv_value_record_size(entry->key.size, value.size));
+    if (time_size > 0)
+        memcpy(raw, entry->value.data, time_size);
+    vv_ref_encode(ref, raw + time_size);
+    entry->value = vv_slice_of(raw, time_size + VV_REF_SIZE);
+    entry->kind = time_size > 0 ? VV_KIND_REF_EXPIRES : VV_KIND_REF;
     return VV_OK;
 }
 
 static int write_entry(struct flush_job *f, struct vv_entry entry)
 {
-    uint8_t raw[VV_REF_SIZE];
+    uint8_t raw[VV_EXPIRY_SIZE + VV_REF_SIZE];
     struct vv_ref ref;
+    vv_slice value = vv_expiry_strip(entry.kind, entry.value);
     uint64_t value_bytes = entry.value.size;
+    bool is_put = entry.kind == VV_KIND_PUT || entry.kind == VV_KIND_PUT_EXPIRES;
     int rc;
-    if (entry.kind == VV_KIND_REF && vv_ref_decode(entry.value, &ref))
+    if (vv_kind_is_ref(entry.kind) && vv_ref_decode(value, &ref)) {
         value_bytes = ref.size_bytes;
-    else if (entry.kind == VV_KIND_PUT && value_bytes >= f->job.lsm->options.value_log_min &&
-             (rc = separate(f, &entry, raw)) < 0)
-        return rc;
+    } else if (is_put && value.size >= f->job.lsm->options.value_log_min) {
+        if ((rc = separate(f, &entry, raw)) < 0)
+            return rc;
+        value_bytes = value.size;
+    }
     return vv_output_add(&f->output, &entry, value_bytes);
 }
 

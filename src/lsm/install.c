@@ -109,6 +109,15 @@ static int snapshot_values(const struct vv_version *version, struct vv_edit *edi
     return VV_OK;
 }
 
+/* What the MANIFEST should say. */
+static uint64_t clock_now(const struct vv_lsm *lsm)
+{
+    const struct vv_host *host = lsm->options.host; /* a repair has none */
+    const _Atomic(uint64_t) *clock_ms = host != NULL ? host->clock_ms : NULL;
+    uint64_t now = clock_ms == NULL ? 0 : atomic_load_explicit(clock_ms, memory_order_acquire);
+    return now > lsm->clock_ms ? now : lsm->clock_ms;
+}
+
 static int snapshot_format(const struct vv_lsm *lsm, const struct vv_version *version,
                            struct vv_edit *edit)
 {
@@ -119,6 +128,7 @@ static int snapshot_format(const struct vv_lsm *lsm, const struct vv_version *ve
     memcpy(edit->uuid, lsm->uuid, sizeof edit->uuid);
     edit->log_number = lsm->log_number;
     edit->flushed_seq = lsm->flushed_seq;
+    edit->clock_ms = clock_now(lsm);
     if (lsm->closed_log >= lsm->log_number) {
         edit->closed_log = lsm->closed_log;
         edit->closed_bytes = lsm->closed_bytes;
@@ -156,6 +166,7 @@ int vv_lsm_rewrite_manifest(struct vv_lsm *lsm, const struct vv_version *version
     if ((rc = vv_lsm_snapshot_edit(lsm, version, &edit)) < 0)
         goto out;
     edit.next_file = atomic_load(&lsm->next_file);
+    uint64_t clock_ms = edit.clock_ms;
     rc = vv_manifest_create(lsm->options.env, lsm->options.path, number, &edit, &manifest, unclear);
     if (rc < 0) {
         struct vv_path path = vv_path_of(lsm->options.path, VV_NAME_MANIFEST, number);
@@ -173,6 +184,7 @@ int vv_lsm_rewrite_manifest(struct vv_lsm *lsm, const struct vv_version *version
     }
     lsm->manifest = manifest;
     lsm->manifest_broken = false;
+    lsm->clock_ms = clock_ms;
 out:
     vv_edit_deinit(&edit);
     return rc;
@@ -193,13 +205,17 @@ static int record_change(struct vv_lsm *lsm, struct vv_edit *edit, const struct 
                          bool whole, bool *unclear)
 {
     bool old_unclear = false;
+    uint64_t clock_ms = clock_now(lsm);
+    edit->clock_ms = clock_ms > lsm->clock_ms ? clock_ms : 0;
     edit->next_file = atomic_load(&lsm->next_file);
     *unclear = false;
     if (!whole && !lsm->manifest_broken &&
         vv_manifest_bytes(lsm->manifest) <= manifest_limit(lsm, next)) {
         int rc = vv_manifest_append(lsm->manifest, edit, &old_unclear);
-        if (rc == VV_OK)
+        if (rc == VV_OK) {
+            lsm->clock_ms = clock_ms;
             return VV_OK;
+        }
         lsm->manifest_broken = true;
     }
     int rc = vv_lsm_rewrite_manifest(lsm, next, unclear);
@@ -308,6 +324,17 @@ out:
     vv_version_unref(next);
     vv_version_unref(base);
     return rc;
+}
+
+int vv_lsm_record_clock(struct vv_lsm *lsm)
+{
+    struct vv_edit edit = {.next_file = 0};
+    struct vv_install nothing = {.flushed_count = 0};
+    bool unclear;
+    vv_mutex_lock(&lsm->install_mu);
+    bool behind = clock_now(lsm) > lsm->clock_ms;
+    vv_mutex_unlock(&lsm->install_mu);
+    return behind ? vv_lsm_install(lsm, &edit, &nothing, &unclear) : VV_OK;
 }
 
 int vv_lsm_install(struct vv_lsm *lsm, struct vv_edit *edit, const struct vv_install *install,

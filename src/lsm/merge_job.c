@@ -2,6 +2,7 @@
  * Compaction: the tables of a plan are merged into the level below, what nobody can see any more is
  * dropped, and the result replaces them in one edit.
  */
+#include "kv/expiry.h"
 #include "lsm/job.h"
 #include "lsm/merge.h"
 #include "lsm/output.h"
@@ -123,6 +124,7 @@ static int start(struct merge_job *m)
         .snapshot_count = m->snapshots.size / sizeof(vv_seq),
         .last = m->plan.last,
         .shadow = &m->shadow,
+        .host = host,
     };
     if ((rc = cast_shadow(m, &sifting)) < 0)
         return rc;
@@ -144,7 +146,7 @@ static int write_entry(struct merge_job *m, struct vv_entry entry)
 {
     struct vv_ref ref;
     uint64_t value_bytes = entry.value.size;
-    if (entry.kind == VV_KIND_REF && vv_ref_decode(entry.value, &ref))
+    if (vv_kind_is_ref(entry.kind) && vv_ref_decode(vv_expiry_strip(entry.kind, entry.value), &ref))
         value_bytes = ref.size_bytes;
     return vv_output_add(&m->output, &entry, value_bytes);
 }

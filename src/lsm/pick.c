@@ -207,6 +207,69 @@ int vv_pick_zero(const struct vv_version *v, const struct vv_shape *shape, struc
     return rc;
 }
 
+/* -------------------------------------------------------------------------------------- expired */
+
+/* Half of what expires in it has: a quarter of the table or more. */
+static bool is_stale(const struct vv_table_meta *t, uint64_t now_ms)
+{
+    return t->facts.expiring > 0 && t->facts.expires_half_ms <= now_ms &&
+           t->facts.expiring >= t->facts.entries / 2;
+}
+
+/* The unclaimed stale table of the level that became so first, or NULL. */
+static const struct vv_table_meta *find_stale(const struct vv_run *run, uint64_t now_ms,
+                                              size_t *index)
+{
+    const struct vv_table_meta *found = NULL;
+    for (size_t i = 0; i < run->count; i++) {
+        const struct vv_table_meta *t = run->tables[i];
+        if (t->job != 0 || !is_stale(t, now_ms) ||
+            (found != NULL && found->facts.expires_half_ms <= t->facts.expires_half_ms))
+            continue;
+        found = t;
+        *index = i;
+    }
+    return found;
+}
+
+static bool draft_stale(struct vv_picker *p, int level, uint64_t now_ms, struct vv_draft *out)
+{
+    size_t index = 0;
+    bool blocked = false;
+    const struct vv_table_meta *t = find_stale(&p->v->levels[level], now_ms, &index);
+    if (t == NULL)
+        return false;
+    struct vv_run_range only = {index, 1};
+    struct vv_want want = {.from = level,
+                           .range = only,
+                           .low = vv_table_smallest(t),
+                           .high = vv_table_largest(t),
+                           .enough = UINT64_MAX,
+                           .move = VV_MOVE_CLEAN};
+    if (level == LAST)
+        return vv_draft_rewrite(p, only, UINT64_MAX, out, &blocked);
+    want.to = next_level(p->v, &p->targets, level);
+    return level == 0 ? vv_draft_zero(p, &want, out) : vv_draft_level(p, &want, out);
+}
+
+int vv_pick_expired(const struct vv_version *v, const struct vv_shape *shape, uint64_t now_ms,
+                    struct vv_plan *out)
+{
+    struct vv_picker p;
+    struct vv_draft draft;
+    struct vv_plan plan = {.reason = VV_PLAN_NONE};
+    int rc = vv_picker_init(&p, v, shape);
+    bool found = false;
+    for (int level = LAST; rc == VV_OK && !found && level >= 0; level--)
+        found = draft_stale(&p, level, now_ms, &draft);
+    if (found)
+        rc = vv_draft_finish(&p, &draft, VV_PLAN_EXPIRED, &plan);
+    if (rc == VV_OK)
+        *out = plan;
+    vv_picker_deinit(&p);
+    return rc;
+}
+
 /* --------------------------------------------------------------------------------------- ranges */
 
 static bool has_early(const struct vv_run *run, struct vv_run_range range, vv_seq through)

@@ -32,11 +32,12 @@ struct vv_targets {
 struct vv_targets vv_pick_targets(const struct vv_version *v, const struct vv_shape *shape);
 
 enum vv_plan_reason {
-    VV_PLAN_NONE,   /* nothing to do */
-    VV_PLAN_L0,     /* too many runs at level 0 */
-    VV_PLAN_SIZE,   /* a level above its target */
-    VV_PLAN_SPACE,  /* idle: overwritten or deleted data takes too much room */
-    VV_PLAN_MANUAL, /* somebody asked */
+    VV_PLAN_NONE,    /* nothing to do */
+    VV_PLAN_L0,      /* too many runs at level 0 */
+    VV_PLAN_SIZE,    /* a level above its target */
+    VV_PLAN_SPACE,   /* idle: overwritten or deleted data takes too much room */
+    VV_PLAN_MANUAL,  /* somebody asked */
+    VV_PLAN_EXPIRED, /* a table of which much has expired */
 };
 
 /* A job: merge the input tables of `from` with those of `to` that they overlap, into `to`. */
@@ -62,6 +63,12 @@ void vv_plan_deinit(struct vv_plan *plan); /* zeroed is fine; holds no reference
  * what their tombstones hide) of at most a twentieth of the last level. VV_NOMEM. */
 VV_MUST int vv_pick(const struct vv_version *v, const struct vv_shape *shape, bool idle,
                     struct vv_plan *out);
+
+/* A job that takes a table of which at least a quarter has expired by `now_ms`, and of that level the
+ * one that did so first, one level down; or rewrites it in place in the last. For when vv_pick has
+ * nothing. VV_NOMEM. */
+VV_MUST int vv_pick_expired(const struct vv_version *v, const struct vv_shape *shape,
+                            uint64_t now_ms, struct vv_plan *out);
 
 /* The same for level 0 alone, however full the others are. */
 VV_MUST int vv_pick_zero(const struct vv_version *v, const struct vv_shape *shape,

@@ -10,6 +10,7 @@
 #include "lsm/tree.h"
 
 #include "base/hash.h"
+#include "kv/expiry.h"
 #include "lsm/merge.h"
 #include "lsm/veil.h"
 
@@ -203,6 +204,7 @@ static int ref_file(const struct vv_version *version, vv_slice raw, struct vv_re
 struct pending {
     struct vv_ref ref;
     struct vv_value_file *file;
+    uint64_t expires_ms;
 };
 
 static int get_in_span(struct vv_lsm *lsm, const struct vv_view *view, vv_seq seq, vv_slice key,
@@ -212,12 +214,17 @@ static int get_in_span(struct vv_lsm *lsm, const struct vv_view *view, vv_seq se
     int rc = find(lsm, view, key, seq, &found);
     if (rc != VV_OK)
         return rc;
+    vv_slice value = vv_expiry_strip(found.kind, found.value);
     if (found.kind == VV_KIND_DELETE) {
         rc = VV_NOTFOUND;
-    } else if (out != NULL && found.kind == VV_KIND_REF) {
-        rc = ref_file(view->version, found.value, &pending->ref, &pending->file);
-    } else if (out != NULL) {
+    } else if (vv_kind_is_ref(found.kind)) {
+        rc = ref_file(view->version, value, &pending->ref, &pending->file);
+        pending->expires_ms = vv_expiry_of(found.kind, found.value);
+    } else {
         found_pin(&found, out);
+        out->value = value;
+        out->expires_ms = vv_expiry_of(found.kind, found.value);
+        out->is_operand = found.kind == VV_KIND_MERGE;
         return VV_OK;
     }
     found_release(&found);
@@ -227,6 +234,8 @@ static int get_in_span(struct vv_lsm *lsm, const struct vv_view *view, vv_seq se
 static int read_pending(struct pending *pending, vv_slice key, struct vv_pin *out)
 {
     int rc = vv_values_read(pending->file, pending->ref, key, out);
+    if (rc == VV_OK)
+        out->expires_ms = pending->expires_ms;
     vv_value_file_unref(pending->file);
     return rc;
 }
@@ -242,6 +251,23 @@ int vv_lsm_get(struct vv_engine *e, vv_seq at, vv_slice key, struct vv_pin *out)
     vv_epoch_leave(lsm->epoch, slot);
     if (pending.file != NULL)
         rc = read_pending(&pending, key, out);
+    return rc;
+}
+
+int vv_lsm_look(struct vv_engine *e, vv_seq at, vv_slice key, struct vv_look *out)
+{
+    struct vv_lsm *lsm = (struct vv_lsm *)e;
+    struct found found = {0};
+    vv_seq seq;
+    uint32_t slot = vv_epoch_enter(lsm->epoch);
+    struct vv_view *view = view_and_seq(lsm, at, &seq);
+    int rc = find(lsm, view, key, seq, &found);
+    if (rc == VV_OK && found.kind == VV_KIND_DELETE)
+        rc = VV_NOTFOUND;
+    if (rc == VV_OK)
+        *out = (struct vv_look){found.kind, vv_expiry_of(found.kind, found.value)};
+    found_release(&found);
+    vv_epoch_leave(lsm->epoch, slot);
     return rc;
 }
 

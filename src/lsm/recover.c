@@ -117,6 +117,8 @@ static int apply_edit(void *context, const struct vv_edit *edit)
         sum->log_number = edit->log_number;
     if (edit->flushed_seq > sum->flushed_seq)
         sum->flushed_seq = edit->flushed_seq;
+    if (edit->clock_ms > sum->clock_ms)
+        sum->clock_ms = edit->clock_ms;
     return VV_OK;
 }
 
@@ -363,6 +365,16 @@ int vv_recover_order_again(struct vv_lsm *lsm, const struct vv_edit *sum)
     return rc;
 }
 
+void vv_recover_clock(struct vv_lsm *lsm, const struct vv_edit *sum)
+{
+    const struct vv_host *host = lsm->options.host; /* a repair has none */
+    _Atomic(uint64_t) *clock_ms = host != NULL ? host->clock_ms : NULL;
+    uint64_t seen = clock_ms != NULL ? atomic_load(clock_ms) : UINT64_MAX;
+    lsm->clock_ms = sum->clock_ms;
+    while (seen < sum->clock_ms && !atomic_compare_exchange_weak(clock_ms, &seen, sum->clock_ms))
+        ;
+}
+
 int vv_recover_read(struct vv_lsm *lsm, struct vv_recovered *out)
 {
     struct vv_edit sum = {0};
@@ -373,6 +385,7 @@ int vv_recover_read(struct vv_lsm *lsm, struct vv_recovered *out)
     lsm->closed_log = sum.closed_log;
     lsm->closed_bytes = sum.closed_bytes;
     lsm->flushed_seq = sum.flushed_seq;
+    vv_recover_clock(lsm, &sum);
     if (lsm->tables == NULL) { /* where a store comes from never changes */
         lsm->lineage = sum.lineage;
         sum.lineage = (struct vv_lineage){NULL, 0};

@@ -33,6 +33,9 @@ VV_MUST int vv_recover_order(struct vv_lsm *lsm, const struct vv_edit *sum);
 /* The same with a later sum, beside a writer: VV_BUSY when what was read since must be read again. */
 VV_MUST int vv_recover_order_again(struct vv_lsm *lsm, const struct vv_edit *sum);
 
+/* Lets neither the tree nor its host fall behind the clock of the MANIFEST. */
+void vv_recover_clock(struct vv_lsm *lsm, const struct vv_edit *sum);
+
 /* Sets the next file number above `known` and above all numbers in the directory. */
 VV_MUST int vv_recover_next_file(struct vv_lsm *lsm, uint64_t known);
 

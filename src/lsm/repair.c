@@ -19,6 +19,7 @@
 #include "lsm/sift.h"
 
 #include "kv/batch.h"
+#include "kv/expiry.h"
 #include "log/log.h"
 
 #include <inttypes.h>
@@ -167,6 +168,7 @@ static int read_manifest(struct repair *r)
         if (rc < 0)
             return rc;
         lsm->log_number = r->sum.log_number;
+        vv_recover_clock(lsm, &r->sum);
         if ((rc = vv_recover_order(lsm, &r->sum)) < 0)
             return rc;
         return vv_recover_next_file(lsm, r->sum.next_file);
@@ -522,18 +524,21 @@ static int note_damaged_values(struct repair *r, uint64_t number)
 
 /* Copies the value of a REF into a new file and lets the entry refer to that. VV_NOTFOUND when the
  * value is lost. */
-static int save_value(struct repair *r, struct vv_entry *entry, uint8_t raw[VV_REF_SIZE],
-                      uint64_t *value_bytes)
+static int save_value(struct repair *r, struct vv_entry *entry,
+                      uint8_t raw[VV_EXPIRY_SIZE + VV_REF_SIZE], uint64_t *value_bytes)
 {
     struct vv_ref ref;
     struct vv_value_file *file = NULL;
-    if (vv_ref_decode(entry->value, &ref))
+    vv_slice time = {entry->value.data, vv_kind_expires(entry->kind) ? VV_EXPIRY_SIZE : 0};
+    if (vv_ref_decode(vv_expiry_strip(entry->kind, entry->value), &ref))
         file = vv_version_value_file(r->version, ref.file);
     int rc = file == NULL ? vv_fail(VV_CORRUPT, "a value lies in a file that is missing")
                           : vv_salvage_copy(&r->salvage, file, ref, entry->key, &ref);
     if (rc == VV_OK) {
-        vv_ref_encode(ref, raw);
-        entry->value = vv_slice_of(raw, VV_REF_SIZE);
+        if (time.size > 0)
+            memcpy(raw, time.data, time.size);
+        vv_ref_encode(ref, raw + time.size);
+        entry->value = vv_slice_of(raw, time.size + VV_REF_SIZE);
         *value_bytes = ref.size_bytes;
         return VV_OK;
     }
@@ -547,12 +552,11 @@ static int save_value(struct repair *r, struct vv_entry *entry, uint8_t raw[VV_R
 
 static int copy_entry(struct repair *r, struct vv_output *output, struct vv_entry entry)
 {
-    uint8_t raw[VV_REF_SIZE];
+    uint8_t raw[VV_EXPIRY_SIZE + VV_REF_SIZE];
     uint64_t value_bytes = entry.value.size;
     int rc;
-    if (entry.kind == VV_KIND_REF && (rc = save_value(r, &entry, raw, &value_bytes)) != VV_OK)
+    if (vv_kind_is_ref(entry.kind) && (rc = save_value(r, &entry, raw, &value_bytes)) != VV_OK)
         return rc < 0 ? rc : VV_OK;
-    entry.seq = 0;
     r->kept++;
     return vv_output_add(output, &entry, value_bytes);
 }

@@ -1,6 +1,7 @@
 #include "lsm/replay.h"
 
 #include "kv/batch.h"
+#include "kv/expiry.h"
 #include "log/log.h"
 
 #include <inttypes.h>
@@ -74,9 +75,9 @@ static int probe_values(const struct vv_version *version, vv_slice ops)
     int rc;
     while ((rc = vv_batch_next(&r, &op)) == VV_OK) {
         struct vv_ref ref;
-        if (op.kind != VV_KIND_REF)
+        if (!vv_kind_is_ref(op.kind))
             continue;
-        if (!vv_ref_decode(op.value, &ref))
+        if (!vv_ref_decode(vv_expiry_strip(op.kind, op.value), &ref))
             return VV_NOTFOUND;
         struct vv_value_file *file = vv_version_value_file(version, ref.file);
         if (file == NULL)
@@ -304,9 +305,9 @@ static int insert_batch(struct vv_lsm *lsm, const struct vv_version *version,
     while ((rc = vv_batch_next(&r, &entry)) == VV_OK) {
         if ((rc = vv_memtable_insert(lsm->active, &entry)) < 0)
             return rc;
-        if (entry.kind == VV_KIND_REF) {
-            struct vv_value_file *file =
-                vv_version_value_file(version, vv_get_u32(entry.value.data));
+        if (vv_kind_is_ref(entry.kind)) {
+            vv_slice ref = vv_expiry_strip(entry.kind, entry.value);
+            struct vv_value_file *file = vv_version_value_file(version, vv_get_u32(ref.data));
             if (file != NULL && (rc = vv_lsm_stow_recovered(lsm, file, lsm->active_id)) < 0)
                 return rc;
         }

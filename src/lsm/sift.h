@@ -9,6 +9,7 @@
 
 #include "base/buf.h"
 #include "kv/iter.h"
+#include "lsm/chain.h"
 #include "lsm/shadow.h"
 
 struct vv_sift_options {
@@ -17,18 +18,24 @@ struct vv_sift_options {
     size_t snapshot_count;
     bool last; /* nothing below the outputs can hold an older version of any key here */
     struct vv_shadow *shadow; /* sealed with the above; borrowed; NULL: no range tombstones */
+    /* Tells the time and folds operands. NULL: nothing expires, nothing is folded. */
+    const struct vv_host *host;
 };
 
 /* Zeroed memory is a sift that was never started. */
 struct vv_sift {
     struct vv_sift_options options;
+    uint64_t now_ms;        /* 0: not asked yet */
     struct vv_iter *source; /* owned; not started before the first call of next */
     bool started;
+    bool held;         /* the source stands on an entry that was not judged yet */
     struct vv_buf key; /* the user key that the entries now belong to */
     bool has_key;
-    size_t newer_stripe; /* of the version that was seen before, of the same key */
-    uint64_t entries_in; /* read from the source so far */
-    uint64_t bytes_in;   /* their keys and values */
+    size_t newer_stripe;   /* of the version that was seen before, of the same key */
+    bool newer_hides;      /* and it is a version that hides older ones: not an operand */
+    struct vv_chain chain; /* of the same key and stripe */
+    uint64_t entries_in;   /* read from the source so far */
+    uint64_t bytes_in;     /* their keys and values */
 };
 
 /* The source, in internal order, is taken over. */

@@ -159,6 +159,21 @@ struct vv_shape vv_lsm_shape(const struct vv_lsm *lsm, const struct vv_version *
     return shape;
 }
 
+static bool has_expiring(const struct vv_version *version)
+{
+    for (int level = 0; level < VV_LEVELS; level++)
+        for (size_t i = 0; i < version->levels[level].count; i++)
+            if (version->levels[level].tables[i]->facts.expiring > 0)
+                return true;
+    return false;
+}
+
+static uint64_t now_ms(const struct vv_lsm *lsm)
+{
+    const struct vv_host *host = lsm->options.host;
+    return host->now_ms == NULL ? 0 : host->now_ms(host->context);
+}
+
 enum choice { CHOOSE_ANY, CHOOSE_ZERO };
 
 static int choose_locked(struct vv_lsm *lsm, const struct vv_version *version, enum choice choice,
@@ -175,6 +190,8 @@ static int choose_locked(struct vv_lsm *lsm, const struct vv_version *version, e
     int rc = pick_manual_locked(lsm, version, plan);
     if (rc == VV_OK && plan->reason == VV_PLAN_NONE)
         rc = vv_pick(version, &shape, vv_lsm_idle_locked(lsm), plan);
+    if (rc == VV_OK && plan->reason == VV_PLAN_NONE && has_expiring(version))
+        rc = vv_pick_expired(version, &shape, now_ms(lsm), plan);
     return rc;
 }
 

@@ -128,6 +128,7 @@ struct vv_lsm {
     vv_seq flushed_seq;
     struct vv_notes notes;
     uint64_t noted_id;   /* memtables up to this one are older than the latest note */
+    uint64_t clock_ms;   /* as the MANIFEST has it */
     uint64_t closed_log; /* of the last orderly close: this log is whole up to closed_bytes */
     uint64_t closed_bytes;
 
@@ -191,6 +192,9 @@ struct vv_install {
  * files it names must stay. */
 VV_MUST int vv_lsm_install(struct vv_lsm *lsm, struct vv_edit *edit,
                            const struct vv_install *install, bool *unclear);
+
+/* Makes the host's clock durable, if it has moved. */
+VV_MUST int vv_lsm_record_clock(struct vv_lsm *lsm);
 
 /* Puts the whole state into a new MANIFEST. install_mu is held, or nobody else is there yet. */
 VV_MUST int vv_lsm_rewrite_manifest(struct vv_lsm *lsm, const struct vv_version *version,
@@ -267,6 +271,7 @@ void vv_lsm_stow_close(struct vv_lsm *lsm);
 /* --------------------------------------------------------------------------------------- read.c */
 
 VV_MUST int vv_lsm_get(struct vv_engine *e, vv_seq at, vv_slice key, struct vv_pin *out);
+VV_MUST int vv_lsm_look(struct vv_engine *e, vv_seq at, vv_slice key, struct vv_look *out);
 VV_MUST int vv_lsm_multi_get(struct vv_engine *e, vv_seq at, size_t count, const vv_slice *keys,
                              struct vv_pin *out, int *results);
 VV_MUST int vv_lsm_iter(struct vv_engine *e, const struct vv_engine_iter_options *options,

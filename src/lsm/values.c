@@ -309,7 +309,7 @@ int vv_values_read(struct vv_value_file *file, struct vv_ref ref, vv_slice key, 
         value_pin_release(pin);
         return rc;
     }
-    *out = (struct vv_pin){value, value_pin_release, pin};
+    *out = (struct vv_pin){.value = value, .release = value_pin_release, .owner = pin};
     return VV_OK;
 }
 

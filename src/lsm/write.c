@@ -5,6 +5,7 @@
 
 #include "base/coding.h"
 #include "kv/batch.h"
+#include "kv/expiry.h"
 #include "kv/ref.h"
 
 #include <stdio.h>
@@ -229,7 +230,8 @@ static void weigh_locked(struct vv_lsm *lsm, const struct vv_entry *entry)
 {
     struct vv_ref ref;
     uint64_t value_bytes = entry->value.size;
-    if (entry->kind == VV_KIND_REF && vv_ref_decode(entry->value, &ref))
+    if (vv_kind_is_ref(entry->kind) &&
+        vv_ref_decode(vv_expiry_strip(entry->kind, entry->value), &ref))
         value_bytes = ref.size_bytes;
     lsm->active_weight += entry->key.size + value_bytes;
     if (entry->kind == VV_KIND_DELETE_RANGE)
@@ -247,8 +249,10 @@ static int publish_one_locked(struct vv_lsm *lsm, const struct vv_write *write)
         if ((rc = vv_memtable_insert(lsm->active, &entry)) < 0)
             return rc;
         weigh_locked(lsm, &entry);
-        if (entry.kind == VV_KIND_REF && write->has_refs)
-            vv_lsm_stow_found(lsm, vv_get_u32(entry.value.data), lsm->active_id);
+        if (vv_kind_is_ref(entry.kind) && write->has_refs) {
+            vv_slice ref = vv_expiry_strip(entry.kind, entry.value);
+            vv_lsm_stow_found(lsm, vv_get_u32(ref.data), lsm->active_id);
+        }
         entry.seq++;
     }
     return rc == VV_END ? VV_OK : rc;

@@ -5,6 +5,8 @@
  */
 #include "sst/block.h"
 
+#include "kv/expiry.h"
+
 /* ------------------------------------------------------------------------------------ searching */
 
 static inline bool key_is_at(const struct vv_block_view *v, uint32_t i, vv_slice rest)
@@ -203,22 +205,17 @@ static int verify_keys(const struct vv_block_view *v)
     return VV_OK;
 }
 
-static bool value_fits_kind(enum vv_kind kind, size_t size)
+/* Range tombstones have a block of their own. */
+static bool fits(enum vv_kind kind, size_t size)
 {
-    switch (kind) {
-    case VV_KIND_DELETE: return size == 0;
-    case VV_KIND_PUT: return size <= VV_VALUE_SIZE_MAX;
-    case VV_KIND_REF: return size == VV_REF_SIZE;
-    case VV_KIND_DELETE_RANGE: break; /* these have a block of their own */
-    }
-    return false;
+    return kind != VV_KIND_DELETE_RANGE && vv_kind_fits(kind, size);
 }
 
 /* Why a value does not fit: there is no such kind, or it is of another size. */
 static int misfit(enum vv_kind kind)
 {
-    return (uint32_t)kind > VV_KIND_REF ? newer("an entry of kind", (uint32_t)kind)
-                                        : bad("a value does not fit its kind");
+    return vv_kind_known((uint32_t)kind) ? bad("a value does not fit its kind")
+                                         : newer("an entry of kind", (uint32_t)kind);
 }
 
 static int verify_values(const struct vv_block_view *v)
@@ -230,7 +227,7 @@ static int verify_values(const struct vv_block_view *v)
     if (v->meta_width == 0) {
         if (is_fixed || v->base_kind != VV_KIND_PUT || v->value_size > VV_VALUE_SIZE_MAX) {
             for (uint32_t i = 0; i < (is_fixed ? 1 : v->count); i++)
-                if (!value_fits_kind(v->base_kind, vv_block_value(v, i).size))
+                if (!fits(v->base_kind, vv_block_value(v, i).size))
                     return misfit(v->base_kind);
         }
         return VV_OK;
@@ -240,7 +237,7 @@ static int verify_values(const struct vv_block_view *v)
         if ((meta >> VV_BLOCK_META_KIND_BITS) > VV_SEQ_MAX - v->base_seq)
             return bad("a sequence is beyond the last");
         enum vv_kind kind = (enum vv_kind)(meta & VV_BLOCK_META_KIND_MASK);
-        if (!value_fits_kind(kind, vv_block_value(v, i).size))
+        if (!fits(kind, vv_block_value(v, i).size))
             return misfit(kind);
     }
     return VV_OK;

@@ -6,6 +6,7 @@
  */
 #include "sst/table_internal.h"
 
+#include "kv/expiry.h"
 #include "kv/ref.h"
 
 #include <stdlib.h>
@@ -60,7 +61,7 @@ static int read_next(struct check *c, struct vv_handle at, enum vv_role role, si
 static int check_ref(struct check *c, uint64_t offset, const struct vv_entry *entry)
 {
     struct vv_ref ref;
-    if (!vv_ref_decode(entry->value, &ref))
+    if (!vv_ref_decode(vv_expiry_strip(entry->kind, entry->value), &ref))
         return wrong(c, offset, "a value reference is malformed");
     c->value_bytes += ref.size_bytes;
     uint64_t place = (uint64_t)ref.file << 32 | ref.offset_units;
@@ -83,11 +84,12 @@ static int check_entry(struct check *c, uint64_t offset, const struct vv_entry *
         return rc;
     if (filter != NULL && !vv_filter_may_hold(filter, vv_hash(entry->key)))
         return wrong(c, offset, "the filter denies one of its keys");
-    if (entry->kind == VV_KIND_REF && (rc = check_ref(c, offset, entry)) < 0)
+    if (vv_kind_is_ref(entry->kind) && (rc = check_ref(c, offset, entry)) < 0)
         return rc;
     f->entries++;
     f->tombstones += entry->kind == VV_KIND_DELETE;
-    f->raw_bytes += entry->key.size + (entry->kind == VV_KIND_REF ? 0 : entry->value.size);
+    f->raw_bytes += entry->key.size + (vv_kind_is_ref(entry->kind) ? 0 : entry->value.size);
+    f->expiring += vv_kind_expires(entry->kind);
     f->min_seq = entry->seq < f->min_seq ? entry->seq : f->min_seq;
     f->max_seq = entry->seq > f->max_seq ? entry->seq : f->max_seq;
     c->last_seq = entry->seq;
@@ -353,6 +355,8 @@ static int check_facts(struct check *c)
     widen(c, &bounds);
     if (said->entries != seen->entries || said->tombstones != seen->tombstones)
         return wrong(c, offset, "the properties count other entries");
+    if (said->expiring != seen->expiring)
+        return wrong(c, offset, "the properties count other entries that expire");
     if (said->min_seq != seen->min_seq || said->max_seq != seen->max_seq)
         return wrong(c, offset, "the properties name other sequences");
     if (said->raw_bytes != seen->raw_bytes + c->value_bytes)

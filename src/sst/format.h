@@ -218,6 +218,8 @@ enum vv_property {
     VV_PROPERTY_REPLACES = 11, /* numbers of tables, varints, ascending; for repair */
     VV_PROPERTY_RANGES = 12,   /* how many ranges the range block has; absent: none */
     VV_PROPERTY_OPEN_END = 13, /* 1: the largest key is the end of a range, and not in the table */
+    VV_PROPERTY_EXPIRING = 14, /* two varints: how many entries expire, and when half of them have
+                                  (milliseconds since 1970); absent when none does */
 };
 
 /* The fingerprint of a key within its block. */

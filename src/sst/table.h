@@ -47,6 +47,8 @@ struct vv_table_facts {
     struct vv_buf smallest, largest;
     bool open_end;
     uint64_t ranges;               /* how many range tombstones it has, as its layers count them */
+    uint64_t expiring;             /* entries that expire some time */
+    uint64_t expires_half_ms;      /* when about half of them will have; 0 when there are none */
     struct vv_table_ref_sum *refs; /* ascending by file */
     size_t ref_count;
 };

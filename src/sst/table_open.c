@@ -249,6 +249,13 @@ static int take_property(struct vv_table *t, uint64_t tag, vv_slice bytes, bool 
     }
     case VV_PROPERTY_RANGES: f->ranges = number_of(bytes, bad); return VV_OK;
     case VV_PROPERTY_OPEN_END: f->open_end = number_of(bytes, bad) != 0; return VV_OK;
+    case VV_PROPERTY_EXPIRING: {
+        struct vv_reader r = vv_reader_of(bytes);
+        f->expiring = vv_read_varint(&r);
+        f->expires_half_ms = vv_read_varint(&r);
+        *bad = *bad || r.bad || vv_reader_left(&r) > 0 || f->expiring == 0;
+        return VV_OK;
+    }
     default: return VV_OK;
     }
 }

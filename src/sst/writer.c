@@ -7,9 +7,11 @@
  * table, but for value references, which are 16 bytes each until the end.
  */
 #include "base/error.h"
+#include "kv/expiry.h"
 #include "kv/ref.h"
 #include "sst/block_writer.h"
 #include "sst/codec.h"
+#include "sst/expiries.h"
 #include "sst/filter.h"
 #include "sst/format.h"
 #include "sst/table.h"
@@ -90,6 +92,7 @@ struct vv_table_writer {
     struct vv_buf ranges;               /* the range block */
     struct vv_buf range_from, range_to; /* the least and the greatest bound of all ranges */
     struct vv_table_facts facts;
+    struct vv_expiries expiries;
     uint64_t blocks;
     const uint64_t *replaces;
     size_t replace_count;
@@ -436,7 +439,7 @@ static int index_pending(struct vv_table_writer *w, vv_slice next)
 static int note_ref(struct vv_table_writer *w, const struct vv_entry *entry, uint64_t value_bytes)
 {
     struct vv_ref ref;
-    vv_assert(vv_ref_decode(entry->value, &ref));
+    vv_assert(vv_ref_decode(vv_expiry_strip(entry->kind, entry->value), &ref));
     vv_assert(ref.size_bytes == value_bytes);
     uint64_t record = VV_REF_RECORD_HEAD_SIZE + entry->key.size + value_bytes;
     record += -record & (VV_REF_RECORD_ALIGN - 1);
@@ -469,6 +472,8 @@ static void count_entry(struct vv_table_writer *w, const struct vv_entry *entry,
         f->tombstones++;
         w->block_tombstones++;
     }
+    if (vv_kind_expires(entry->kind))
+        vv_expiries_add(&w->expiries, vv_expiry_of(entry->kind, entry->value));
     w->last_seq = entry->seq;
 }
 
@@ -476,7 +481,7 @@ int vv_table_writer_add(struct vv_table_writer *w, const struct vv_entry *entry,
                         uint64_t value_bytes)
 {
     vv_assert(entry->seq <= VV_SEQ_MAX);
-    vv_assert(entry->kind != VV_KIND_DELETE || entry->value.size == 0);
+    vv_assert(vv_kind_fits(entry->kind, entry->value.size));
     int rc;
     int order = -1;
     if (w->facts.entries > 0) {
@@ -493,7 +498,7 @@ int vv_table_writer_add(struct vv_table_writer *w, const struct vv_entry *entry,
         return rc;
     if (order != 0 && (rc = note_key(w, entry->key)) < 0)
         return rc;
-    if (entry->kind == VV_KIND_REF && (rc = note_ref(w, entry, value_bytes)) < 0)
+    if (vv_kind_is_ref(entry->kind) && (rc = note_ref(w, entry, value_bytes)) < 0)
         return rc;
     if ((rc = vv_block_writer_add(&w->data, entry, vv_print_of(w->hash))) < 0)
         return rc;
@@ -634,6 +639,19 @@ static int put_replaces(struct vv_table_writer *w)
     return rc;
 }
 
+static int put_expiring(struct vv_table_writer *w)
+{
+    uint8_t bytes[2 * VV_VARINT_SIZE_MAX];
+    struct vv_table_facts *f = &w->facts;
+    f->expiring = w->expiries.count;
+    f->expires_half_ms = vv_expiries_half(&w->expiries);
+    if (f->expiring == 0)
+        return VV_OK;
+    size_t size = vv_put_varint(bytes, f->expiring);
+    size += vv_put_varint(bytes + size, f->expires_half_ms);
+    return put_property(&w->scratch, VV_PROPERTY_EXPIRING, vv_slice_of(bytes, size));
+}
+
 static int put_properties(struct vv_table_writer *w, struct handle *at)
 {
     const struct vv_table_facts *f = &w->facts;
@@ -660,7 +678,7 @@ static int put_properties(struct vv_table_writer *w, struct handle *at)
         return rc;
     if ((rc = put_property(out, VV_PROPERTY_CREATOR, vv_slice_str(creator))) < 0)
         return rc;
-    if ((rc = put_replaces(w)) < 0)
+    if ((rc = put_replaces(w)) < 0 || (rc = put_expiring(w)) < 0)
         return rc;
     if (f->ranges > 0 && ((rc = put_number(out, VV_PROPERTY_RANGES, f->ranges)) < 0 ||
                           (rc = put_number(out, VV_PROPERTY_OPEN_END, f->open_end ? 1 : 0)) < 0))

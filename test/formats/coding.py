@@ -5,6 +5,8 @@ SEQ_MAX = (1 << 56) - 1
 KEY_SIZE_MAX = 65540
 VALUE_SIZE_MAX = 1 << 30
 DELETE, PUT, REF, DELETE_RANGE = 0, 1, 2, 3
+PUT_EXPIRES, REF_EXPIRES, MERGE = 4, 5, 6
+KINDS = (DELETE, PUT, REF, DELETE_RANGE, PUT_EXPIRES, REF_EXPIRES, MERGE)
 
 
 class Corrupt(Exception):
@@ -18,6 +20,30 @@ class Unsupported(Exception):
 def need(condition, *what):
     if not condition:
         raise Corrupt(" ".join(str(word) for word in what))
+
+
+def kind_fits(kind, value):
+    """Whether a value of this kind may be like this."""
+    exact = {DELETE: 0, REF: 16, REF_EXPIRES: 24}.get(kind)
+    if exact is not None:
+        return len(value) == exact
+    if kind == DELETE_RANGE:
+        return len(value) <= KEY_SIZE_MAX
+    time = 8 if kind == PUT_EXPIRES else 0
+    return time <= len(value) <= VALUE_SIZE_MAX + time
+
+
+def expires(kind):
+    return kind in (PUT_EXPIRES, REF_EXPIRES)
+
+
+def is_ref(kind):
+    return kind in (REF, REF_EXPIRES)
+
+
+def strip(kind, value):
+    """The value or reference without the time at which it expires."""
+    return value[8:] if expires(kind) else value
 
 
 def u16(data, at):

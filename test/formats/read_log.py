@@ -2,8 +2,8 @@
 import collections
 import struct
 
-from coding import (DELETE, DELETE_RANGE, KEY_SIZE_MAX, PUT, REF, VALUE_SIZE_MAX, Corrupt, Reader, Unsupported,
-                    need, u32)
+from coding import (DELETE, KEY_SIZE_MAX, KINDS, Corrupt, Reader, Unsupported, kind_fits, need,
+                    u32)
 from xxh3 import checksum, xxh3_64
 
 WAL, VALUES, HASH, MANIFEST = 1, 2, 3, 4
@@ -169,16 +169,13 @@ def read_batch(record, name):
     reader = Reader(record.body, f"{name}: the batch at {record.offset}")
     for i in range(record.aux):
         kind = reader.u8()
-        if kind not in (DELETE, PUT, REF, DELETE_RANGE):
+        if kind not in KINDS:
             raise Unsupported(f"{reader.what} has an operation of kind {kind}")
         key, value = reader.sized(), b""
         if kind != DELETE:
             value = reader.sized()
-        need(len(key) <= KEY_SIZE_MAX and len(value) <= VALUE_SIZE_MAX, reader.what,
-             "has a key or value over the limit")
-        need(kind != REF or len(value) == 16, reader.what, "has a reference of another size")
-        need(kind != DELETE_RANGE or len(value) <= KEY_SIZE_MAX, reader.what,
-             "has a range that ends in no key")
+        need(len(key) <= KEY_SIZE_MAX and kind_fits(kind, value), reader.what,
+             "has a key over the limit, or a value that does not fit its kind")
         yield record.seq + i, kind, key, value
     need(reader.left() == 0, reader.what, "has more operations than it says")
 

@@ -10,7 +10,7 @@ import pathlib
 import re
 import sys
 
-from coding import DELETE, DELETE_RANGE, REF, Corrupt, Reader, Unsupported, need, u32, u64
+from coding import DELETE, DELETE_RANGE, Corrupt, Reader, Unsupported, is_ref, need, strip, u32, u64
 from read_log import (BATCH, EDIT, HAS_REFS, KV, MANIFEST, PREV_SYNCED, SEAL, VALUES, WAL, Log,
                       read_batch, read_ref)
 from read_table import Table
@@ -46,6 +46,7 @@ def read_table_add(reader):
     if reader.left() > 0:
         table["ranges"], table["open_end"] = reader.varint(), reader.varint()
         need(table["ranges"] > 0 and table["open_end"] <= 1, reader.what, "has impossible ranges")
+    table["expiring"] = (0, 0)
     need(table["level"] <= 6 and table["number"] > 0, reader.what, "has an impossible table")
     return table
 
@@ -86,6 +87,15 @@ def read_edit(body, what):
             need(content[0] < 1 << 32 and len(content[1]) <= 4096, what, "has no such note")
         elif tag == 17:
             content = (inner.bytes(16), inner.varint())
+        elif tag == 18:
+            content = (inner.varint(), (inner.varint(), inner.varint()))
+            added = [c for t, c in fields if t == 6 and c["number"] == content[0]]
+            need(added and 0 < content[1][0] <= added[0]["entries"], what,
+                 "says what expires of a table that it does not add")
+            added[0]["expiring"] = content[1]
+        elif tag == 19:
+            content = inner.varint()
+            need(content > 0, what, "has a clock that stands at zero")
         elif tag < 64:
             raise Unsupported(f"{what}: a field {tag}")
         else:
@@ -100,7 +110,7 @@ class State:
 
     def __init__(self):
         self.format, self.next_file, self.flushed, self.log = None, 0, 0, 0
-        self.closed = (0, 0)
+        self.closed, self.clock = (0, 0), 0
         self.tables, self.values, self.notes = {}, {}, {}
         self.origins = []
 
@@ -124,6 +134,8 @@ class State:
                 self.log = max(self.log, content)
             elif tag == 9:
                 self.values[content["number"]] = content
+            elif tag == 19:
+                self.clock = max(self.clock, content)
             elif tag == 15:
                 self.closed = content
             elif tag == 16:
@@ -152,7 +164,7 @@ def read_manifest(directory, number):
         tags = [tag for tag, _ in fields]
         need(i > 0 or {1, 14} <= set(tags), path, "does not begin with a snapshot")
         need(14 not in tags or 1 in tags, path, "has a snapshot without a format")
-        need(all(tags.count(tag) <= 1 for tag in (1, 2, 3, 8, 14, 15)), path, "has a field twice")
+        need(all(tags.count(tag) <= 1 for tag in (1, 2, 3, 8, 14, 15, 19)), path, "has a field twice")
         if 14 in tags:
             state = State()
         state.apply(fields)
@@ -241,7 +253,7 @@ class Store:
         self.read_logs()
         self.entries = [entry for table in self.tables for entry in table.entries]
         for entry in self.entries:
-            if entry[2] == REF:
+            if is_ref(entry[2]):
                 need(self.value_of(entry) is not None, path, "has lost the value of", entry[0])
         self.ranges = [range_ for table in self.tables for range_ in table.ranges]
         self.entries += self.replay()
@@ -260,6 +272,7 @@ class Store:
              tuple(meta[name] for name in ("entries", "tombstones", "raw_bytes", "min_seq",
                                            "max_seq", "smallest", "largest", "ranges", "open_end")),
              path, "is not as the MANIFEST says")
+        need(table.expiring == meta["expiring"], path, "expires otherwise than the MANIFEST says")
         need([(file, table.reference_bytes[file], len(offsets))
               for file, offsets in table.references.items()] == meta["refs"], path,
              "refers to other values than the MANIFEST says")
@@ -267,9 +280,9 @@ class Store:
 
     def value_of(self, entry):
         key, _, kind, value = entry
-        if kind != REF:
-            return value
-        ref = read_ref(value)
+        if not is_ref(kind):
+            return strip(kind, value)
+        ref = read_ref(strip(kind, value))
         server = self.servers.get(ref.file)
         return None if server is None else server.value(ref, key)
 

@@ -4,8 +4,8 @@ import struct
 import subprocess
 
 import lz4
-from coding import (DELETE, KEY_SIZE_MAX, MASK64, PUT, REF, SEQ_MAX, Reader, Unsupported, mix,
-                    need, u16, u32)
+from coding import (DELETE, DELETE_RANGE, KEY_SIZE_MAX, KINDS, MASK64, PUT, SEQ_MAX, Reader,
+                    Unsupported, expires, is_ref, kind_fits, mix, need, strip, u16, u32, u64)
 from read_log import read_ref
 from xxh3 import checksum, xxh3_64
 
@@ -60,11 +60,10 @@ class Slotted:
             if meta_width > 0:
                 meta = int.from_bytes(metas[i * meta_width:(i + 1) * meta_width], "little")
                 seq, kind = seq + (meta >> 4), meta & 15
-            if kind not in (DELETE, PUT, REF):
+            if kind not in KINDS or kind == DELETE_RANGE:
                 raise Unsupported(f"{what} has an entry of kind {kind}")
             need(seq <= SEQ_MAX and len(key) <= KEY_SIZE_MAX, what, "has an impossible entry")
-            need(len(value) == {DELETE: 0, REF: 16}.get(kind, len(value)), what,
-                 "has a value that does not fit its kind")
+            need(kind_fits(kind, value), what, "has a value that does not fit its kind")
             if prints is not None:
                 need(prints[i] == xxh3_64(key) >> 56, what, "has a print of another key")
             if heads is not None:
@@ -297,14 +296,21 @@ class Table:
 
     def check_all(self):
         p, entries = self.properties, self.entries
-        refs = [(key, read_ref(value)) for key, _, kind, value in entries if kind == REF]
+        refs = [(key, read_ref(strip(kind, value))) for key, _, kind, value in entries
+                if is_ref(kind)]
         seqs = [seq for _, seq, _, _ in entries] + [seq for _, _, seq in self.ranges]
-        raw = sum(len(key) + (0 if kind == REF else len(value))
+        raw = sum(len(key) + (0 if is_ref(kind) else len(value))
                   for key, _, kind, value in entries) + sum(ref.size for _, ref in refs)
         need((p[2], p[3], p[4], p[5], p[6], p[9], p.get(12, 0)) ==
              (len(entries), sum(kind == DELETE for _, _, kind, _ in entries), raw, min(seqs),
               max(seqs), self.block_count, len(self.ranges)), self.name,
              "is not as its properties say")
+        times = sorted(u64(value, 0) for _, _, kind, value in entries if expires(kind))
+        said = Reader(p.get(14, b"\0\0"), self.name)
+        count, half = said.varint(), said.varint()
+        need(count == len(times) and (half in times or not times) and said.left() == 0, self.name,
+             "counts what expires otherwise")
+        self.expiring = (count, half)
         if self.bytewise:
             need((p[7], p[8], p.get(13, 0)) == self.bounds(), self.name, "has other bounds")
             need(all(internal(a) < internal(b) for a, b in zip(entries, entries[1:])), self.name,

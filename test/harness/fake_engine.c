@@ -5,6 +5,7 @@
 #include "env/thread.h"
 #include "harness/test.h"
 #include "kv/batch.h"
+#include "kv/expiry.h"
 #include "kv/ref.h"
 
 enum { RANK_FAKE = 100 };
@@ -227,16 +228,17 @@ static int pin(struct fake_engine *f, vv_slice value, struct vv_pin *out)
         memcpy(p->bytes, value.data, value.size);
     vv_account_charge(f->account, VV_OWNER_PIN, value.size);
     atomic_fetch_add(&f->controls->seen.pins_open, 1);
-    *out = (struct vv_pin){{p->bytes, value.size}, unpin, p};
+    *out = (struct vv_pin){.value = {p->bytes, value.size}, .release = unpin, .owner = p};
     return VV_OK;
 }
 
 static vv_slice follow(const struct fake_engine *f, const struct vv_entry *entry)
 {
     struct vv_ref ref;
-    if (entry->kind != VV_KIND_REF)
-        return entry->value;
-    vv_assert(vv_ref_decode(entry->value, &ref) && ref.file < f->stowed_count);
+    vv_slice value = vv_expiry_strip(entry->kind, entry->value);
+    if (!vv_kind_is_ref(entry->kind))
+        return value;
+    vv_assert(vv_ref_decode(value, &ref) && ref.file < f->stowed_count);
     return vv_buf_slice(&f->stowed[ref.file]);
 }
 
@@ -245,13 +247,27 @@ static vv_seq moment(const struct fake_engine *f, vv_seq at)
     return at == VV_SEQ_NOW ? atomic_load(f->host->visible) : at;
 }
 
-static int get_locked(struct fake_engine *f, vv_seq at, vv_slice key, struct vv_pin *out)
+/* NULL when there is none, or a deletion. */
+static const struct vv_entry *get_locked(struct fake_engine *f, vv_seq at, vv_slice key)
 {
     size_t i = find(f, key, at);
-    if (i == f->count || !vv_slice_equal(f->versions[i].entry.key, key) ||
-        f->versions[i].entry.kind == VV_KIND_DELETE)
+    const struct vv_entry *entry = i < f->count ? &f->versions[i].entry : NULL;
+    return entry == NULL || !vv_slice_equal(entry->key, key) || entry->kind == VV_KIND_DELETE
+               ? NULL
+               : entry;
+}
+
+static int pin_locked(struct fake_engine *f, vv_seq at, vv_slice key, struct vv_pin *out)
+{
+    const struct vv_entry *entry = get_locked(f, at, key);
+    if (entry == NULL)
         return VV_NOTFOUND;
-    return out == NULL ? VV_OK : pin(f, follow(f, &f->versions[i].entry), out);
+    int rc = pin(f, follow(f, entry), out);
+    if (rc == VV_OK) {
+        out->expires_ms = vv_expiry_of(entry->kind, entry->value);
+        out->is_operand = entry->kind == VV_KIND_MERGE;
+    }
+    return rc;
 }
 
 static int fake_get(struct vv_engine *e, vv_seq at, vv_slice key, struct vv_pin *out)
@@ -261,9 +277,23 @@ static int fake_get(struct vv_engine *e, vv_seq at, vv_slice key, struct vv_pin 
     if (rc < 0)
         return rc;
     vv_mutex_lock(&f->mu);
-    rc = get_locked(f, moment(f, at), key, out);
+    rc = pin_locked(f, moment(f, at), key, out);
     vv_mutex_unlock(&f->mu);
     return rc;
+}
+
+static int fake_look(struct vv_engine *e, vv_seq at, vv_slice key, struct vv_look *out)
+{
+    struct fake_engine *f = of(e);
+    int rc = trouble(&f->controls->get_rc, "look");
+    if (rc < 0)
+        return rc;
+    vv_mutex_lock(&f->mu);
+    const struct vv_entry *entry = get_locked(f, moment(f, at), key);
+    if (entry != NULL)
+        *out = (struct vv_look){entry->kind, vv_expiry_of(entry->kind, entry->value)};
+    vv_mutex_unlock(&f->mu);
+    return entry != NULL ? VV_OK : VV_NOTFOUND;
 }
 
 static int fake_multi_get(struct vv_engine *e, vv_seq at, size_t count, const vv_slice *keys,
@@ -273,7 +303,7 @@ static int fake_multi_get(struct vv_engine *e, vv_seq at, size_t count, const vv
     vv_mutex_lock(&f->mu);
     at = moment(f, at);
     for (size_t i = 0; i < count; i++)
-        results[i] = get_locked(f, at, keys[i], &out[i]);
+        results[i] = pin_locked(f, at, keys[i], &out[i]);
     vv_mutex_unlock(&f->mu);
     return VV_OK;
 }
@@ -531,6 +561,7 @@ static const struct vv_engine_ops fake_ops = {
     .sync = fake_sync,
     .publish = fake_publish,
     .get = fake_get,
+    .look = fake_look,
     .multi_get = fake_multi_get,
     .iter = fake_iter,
     .resolve = fake_resolve,

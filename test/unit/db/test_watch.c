@@ -167,7 +167,7 @@ struct counter {
 
 static uint64_t read_count(varve *db, vv_seq at, const char *key)
 {
-    struct vv_pin pin = {VV_SLICE_EMPTY, NULL, NULL};
+    struct vv_pin pin = {.release = NULL};
     uint64_t value = 0;
     int rc = db->store->engine->ops->get(db->store->engine, at, inner(key), &pin);
     if (rc == VV_NOTFOUND)

@@ -6,6 +6,7 @@
 #include "base/rng.h"
 #include "harness/test.h"
 #include "kv/batch.h"
+#include "kv/expiry.h"
 
 static const uint8_t some_ref[VV_REF_SIZE] = "0123456789abcde";
 
@@ -220,6 +221,15 @@ static void check_canonical(vv_slice bytes)
             CHECK_OK(vv_batch_delete(&again, op.key));
         else if (op.kind == VV_KIND_DELETE_RANGE)
             CHECK_OK(vv_batch_delete_range(&again, op.key, op.value));
+        else if (op.kind == VV_KIND_MERGE)
+            CHECK_OK(vv_batch_merge(&again, op.key, op.value));
+        else if (op.kind == VV_KIND_PUT_EXPIRES)
+            CHECK_OK(vv_batch_put_expires(&again, op.key, vv_expiry_strip(op.kind, op.value),
+                                          vv_expiry_of(op.kind, op.value)));
+        else if (op.kind == VV_KIND_REF_EXPIRES)
+            CHECK_OK(vv_batch_put_ref_expires(&again, op.key,
+                                              vv_expiry_strip(op.kind, op.value).data,
+                                              vv_expiry_of(op.kind, op.value)));
         else
             CHECK_OK(vv_batch_put_ref(&again, op.key, op.value.data));
     }
@@ -239,6 +249,9 @@ TEST(each_batch_has_one_encoding_whatever_is_damaged)
     CHECK_OK(vv_batch_delete(&b, vv_slice_str("gone")));
     CHECK_OK(vv_batch_put_ref(&b, vv_slice_str("large"), some_ref));
     CHECK_OK(vv_batch_delete_range(&b, vv_slice_str("from"), vv_slice_str("to")));
+    CHECK_OK(vv_batch_put_expires(&b, vv_slice_str("brief"), vv_slice_str("value"), 123456789));
+    CHECK_OK(vv_batch_put_ref_expires(&b, vv_slice_str("brief"), some_ref, UINT64_MAX));
+    CHECK_OK(vv_batch_merge(&b, vv_slice_str("sum"), vv_slice_str("one")));
     for (size_t size = 0; size <= b.ops.size; size++)
         check_canonical(vv_slice_of(b.ops.data, size));
     for (size_t i = 0; i < b.ops.size; i++) {

@@ -76,7 +76,8 @@ static void count_release(void *owner)
 TEST(a_pin_is_released_once)
 {
     int released = 0;
-    struct vv_pin pin = {vv_slice_str("value"), count_release, &released};
+    struct vv_pin pin = {
+        .value = vv_slice_str("value"), .release = count_release, .owner = &released};
     vv_pin_release(&pin);
     vv_pin_release(&pin);
     CHECK_EQ_INT(released, 1);

@@ -17,6 +17,7 @@ static struct vv_edit whole_edit(void)
                            .next_file = 1234567,
                            .flushed_seq = VV_SEQ_MAX,
                            .log_number = 7,
+                           .clock_ms = UINT64_MAX,
                            .snapshot = true};
     struct vv_table_ref_sum refs[] = {{3, 4096, 1}, {UINT32_MAX, UINT64_MAX, UINT64_MAX}};
     static uint8_t long_key[VV_KEY_SIZE_MAX];
@@ -40,6 +41,8 @@ static struct vv_edit whole_edit(void)
     CHECK_OK(vv_buf_assign(&facts.largest, vv_slice_of(long_key, sizeof long_key)));
     CHECK_OK(vv_edit_add_table(&edit, 6, 12, UINT64_MAX, &facts));
     facts.ref_count = 0;
+    facts.expiring = 1000;
+    facts.expires_half_ms = UINT64_MAX;
     CHECK_OK(vv_edit_add_table(&edit, 0, 13, 0, &facts));
     CHECK_OK(vv_edit_remove_table(&edit, 5));
     CHECK_OK(vv_edit_remove_table(&edit, UINT64_MAX));

@@ -114,6 +114,20 @@ static uint64_t files_of(struct rig *r, const char *suffix)
 
 /* ---- named workloads */
 
+/* All that is written stands in three keyspaces, one of them with a comparator. */
+static void run_keyspaces(struct rig *r)
+{
+    r->mirrors = 2;
+    TRAIL_OK(rig_open(r));
+    put_many(r, 0, 8, 300, LEVEL_DISK);
+    TRAIL_OK(rig_flush(r));
+    batch_many(r, 5, 60, LEVEL_DISK);
+    delete_many(r, 2, 5);
+    TRAIL_OK(rig_flush(r));
+    TRAIL_OK(rig_settle(r));
+    put_many(r, 4, 9, 40, LEVEL_DEFAULT);
+}
+
 static void run_create(struct rig *r)
 {
     TRAIL_OK(rig_open(r));
@@ -333,6 +347,7 @@ CRASH_TEST(deleted_ranges_survive_power_cuts, INTERVAL, 0, run_delete_range)
 CRASH_TEST(manifest_rewrites_survive_power_cuts, INTERVAL, 0, run_manifest_rewrite)
 CRASH_TEST(the_value_log_survives_power_cuts, INTERVAL, 256, run_value_log)
 CRASH_TEST(large_values_survive_power_cuts, INTERVAL, 256, run_value_log_direct)
+CRASH_TEST(keyspaces_stay_together_through_power_cuts, INTERVAL, 256, run_keyspaces)
 CRASH_TEST(recycled_logs_survive_power_cuts, DISK, 0, run_recycled_logs)
 CRASH_TEST(manual_compaction_survives_power_cuts, INTERVAL, UINT32_MAX, run_manual_compaction)
 CRASH_TEST(closing_and_opening_survives_power_cuts, OS, 0, run_close_and_open)

@@ -235,8 +235,10 @@ static void look_beside(struct model *m)
     trail_note("open read-only beside the writer");
     options.mode = VARVE_MODE_READONLY;
     options.memory_budget = m->rig.options.memory_budget;
+    rig_options_complete(&options);
     TRAIL_OK(vv_db_open(&m->rig.world, m->rig.path, &options, &reader));
     TRAIL_OK(dump_read(reader, NULL, &dump));
+    rig_check_mirrors(&m->rig, reader, &dump);
     if (dump_find(&dump, &m->rig.oracle, allowed.from, allowed.to) == UINT64_MAX) {
         dump_explain(&dump, &m->rig.oracle, allowed.to, text, sizeof text);
         trail_fail(__FILE__, __LINE__,
@@ -265,6 +267,7 @@ static void copy(struct model *m)
     options.mode = VARVE_MODE_EXISTING;
     TRAIL_OK(vv_db_open(&m->rig.world, path, &options, &db));
     TRAIL_OK(dump_read(db, NULL, &dump));
+    rig_check_mirrors(&m->rig, db, &dump);
     if (!dump_matches(&dump, &m->rig.oracle, rig_visible(&m->rig))) {
         dump_explain(&dump, &m->rig.oracle, rig_visible(&m->rig), text, sizeof text);
         trail_fail(__FILE__, __LINE__, "the copy does not show the present: %s", text);
@@ -320,6 +323,7 @@ static void crash(struct model *m)
     r->world.env = image;
     store_open(m);
     TRAIL_OK(dump_read(r->db, NULL, &dump));
+    rig_check_mirrors(r, r->db, &dump);
     commit = rig_recovered(r, &dump, vv_db_seq(r->db), allowed);
     TRAIL_OK(varve_verify(r->db, collect_line, NULL));
     rig_restart(r, commit);
@@ -408,6 +412,7 @@ void model_begin(struct model *m, uint64_t seed)
     }
     if (!m->rig.sim)
         m->weights[MODEL_CRASH] = 0;
+    m->rig.mirrors = vv_rng_one_in(&m->rng, 2) ? 0 : 1 + vv_rng_below(&m->rng, 2);
     store_open(m);
 }
 

@@ -53,6 +53,13 @@ static const varve_snapshot *moment_draw(struct model *m, uint64_t *commit)
     return held->snapshot;
 }
 
+/* One of the keyspaces, which all hold the same. */
+static varve *view_draw(struct model *m)
+{
+    return m->rig.mirrors == 0 ? m->rig.db
+                               : m->rig.views[vv_rng_below(&m->rng, m->rig.mirrors + 1)];
+}
+
 void model_get(struct model *m)
 {
     uint64_t commit;
@@ -63,9 +70,9 @@ void model_get(struct model *m)
 
     trail_note("get %s at %" PRIu64, sample_text(key), commit);
     if (at)
-        rc = varve_get_at(m->rig.db, at, sample_public(key), &pin);
+        rc = varve_get_at(view_draw(m), at, sample_public(key), &pin);
     else
-        rc = varve_get(m->rig.db, sample_public(key), &pin);
+        rc = varve_get(view_draw(m), sample_public(key), &pin);
     expect_result(oracle_get(&m->rig.oracle, commit, key), key, rc, &pin);
     varve_unpin(&pin);
     TRAIL_CHECK(pin.data == NULL);
@@ -85,7 +92,7 @@ void model_get_into(struct model *m)
     CHECK(into != NULL);
     trail_note("get_into %s, capacity %zu", sample_text(key), capacity);
     into[capacity] = 0xa5;
-    rc = varve_get_into(m->rig.db, sample_public(key), into, capacity, &size);
+    rc = varve_get_into(view_draw(m), sample_public(key), into, capacity, &size);
     if (!expected) {
         TRAIL_RC(rc, VARVE_NOTFOUND);
     } else {
@@ -112,9 +119,9 @@ void model_multi_get(struct model *m)
     for (size_t i = 0; i < count; i++)
         keys[i] = sample_public(sample_key_pick(&m->keys, &m->rng));
     if (at)
-        rc = varve_multi_get_at(m->rig.db, at, count, keys, pins, results);
+        rc = varve_multi_get_at(view_draw(m), at, count, keys, pins, results);
     else
-        rc = varve_multi_get(m->rig.db, count, keys, pins, results);
+        rc = varve_multi_get(view_draw(m), count, keys, pins, results);
     TRAIL_OK(rc);
     for (size_t i = 0; i < count; i++) {
         vv_slice key = sample_private(keys[i]);
@@ -129,7 +136,7 @@ void model_exists(struct model *m)
     bool expected = oracle_get(&m->rig.oracle, rig_visible(&m->rig), key) != NULL;
 
     trail_note("exists %s", sample_text(key));
-    TRAIL_RC(varve_exists(m->rig.db, sample_public(key)), expected ? VARVE_OK : VARVE_NOTFOUND);
+    TRAIL_RC(varve_exists(view_draw(m), sample_public(key)), expected ? VARVE_OK : VARVE_NOTFOUND);
 }
 
 /* ---- iterators */
@@ -328,7 +335,8 @@ static varve_iter *iter_draw(struct model *m, struct model_cursor *c)
                c->lower.data ? sample_text(c->lower) : "none",
                c->upper.data ? sample_text(c->upper) : "none",
                c->prefix.data ? sample_text(c->prefix) : "none");
-    TRAIL_OK(varve_iter_open(m->rig.db, &options, &iter));
+    varve *view = c->prefix.data != NULL ? m->rig.db : view_draw(m);
+    TRAIL_OK(varve_iter_open(view, &options, &iter));
     TRAIL_CHECK(!varve_iter_valid(iter));
     return iter;
 }
@@ -382,7 +390,7 @@ void model_held_pin(struct model *m)
     }
     trail_note("pin %s", sample_text(key));
     expect_result(oracle_get(&m->rig.oracle, rig_visible(&m->rig), key), key,
-                  varve_get(m->rig.db, sample_public(key), &held->pin), &held->pin);
+                  varve_get(view_draw(m), sample_public(key), &held->pin), &held->pin);
     held->hash = vv_hash(vv_slice_of(held->pin.data, held->pin.size));
 }
 

@@ -58,6 +58,7 @@ void rig_init_in(struct rig *r, struct vv_env *env, const char *path)
     snprintf(r->path, sizeof r->path, "%s", path);
     r->options.memory_budget = (uint64_t)4 << 20;
     r->options.value_log_min = 256;
+    rig_options_complete(&r->options);
 }
 
 void rig_init_sim(struct rig *r, uint64_t seed)
@@ -177,6 +178,59 @@ uint64_t rig_recovered(const struct rig *r, const struct dump *dump, vv_seq seq,
                allowed.from, allowed.to, text);
 }
 
+/* ---- mirrors */
+
+static int compare_bytes(void *context, varve_slice a, varve_slice b)
+{
+    (void)context;
+    return vv_slice_cmp(sample_private(a), sample_private(b));
+}
+
+/* The order of bytes, of which the store does not know that it is. */
+static const varve_comparator by_hand = {"bytes, by hand", compare_bytes, NULL};
+static const char *const view_names[RIG_VIEWS_MAX] = {"default", "mirror", "mirror by hand"};
+
+void rig_options_complete(varve_options *options)
+{
+    options->comparators = &by_hand;
+    options->comparator_count = 1;
+}
+
+/* The mirrors are made before there is anything to be mirrored. */
+static int views_open(struct rig *r)
+{
+    int rc = VARVE_OK;
+
+    r->views[0] = r->db;
+    for (size_t i = 1; rc == VARVE_OK && i <= r->mirrors; i++) {
+        varve_keyspace_options options = VARVE_KEYSPACE_OPTIONS_INIT;
+        options.comparator = i == 2 ? &by_hand : NULL;
+        rc = varve_keyspace_open(r->db, view_names[i], &r->views[i]);
+        if (rc == VARVE_MISSING)
+            rc = varve_keyspace_create(r->db, view_names[i], &options, &r->views[i]);
+    }
+    return rc;
+}
+
+void rig_check_mirrors(const struct rig *r, varve *db, const struct dump *dump)
+{
+    for (size_t i = 1; i <= r->mirrors; i++) {
+        struct dump other = {.count = 0};
+        varve *view = NULL;
+        int rc = varve_keyspace_open(db, view_names[i], &view);
+
+        TRAIL_CHECK(rc == VARVE_OK || (rc == VARVE_MISSING && dump->count == 0));
+        if (rc == VARVE_OK)
+            TRAIL_OK(dump_read(view, NULL, &other));
+        TRAIL_CHECK(other.count == dump->count);
+        for (size_t k = 0; k < other.count; k++) {
+            const struct dump_entry *a = &other.entries[k], *b = &dump->entries[k];
+            TRAIL_CHECK(vv_slice_equal(a->key, b->key) && a->hash == b->hash && a->size == b->size);
+        }
+        dump_deinit(&other);
+    }
+}
+
 /* ---- life */
 
 int rig_open(struct rig *r)
@@ -186,6 +240,8 @@ int rig_open(struct rig *r)
     CHECK(r->db == NULL);
     if ((rc = vv_db_open(&r->world, r->path, &r->options, &r->db)) < 0)
         r->db = NULL;
+    else if ((rc = views_open(r)) < 0)
+        (void)rig_close(r);
     return rc;
 }
 
@@ -237,17 +293,24 @@ static uint64_t commit_issue(struct rig *r, const struct oracle_change *changes,
     return commit;
 }
 
-static int batch_fill(varve_batch *batch, const struct oracle_change *changes, size_t count)
+static int batch_add(varve_batch *batch, const varve *view, const struct oracle_change *c)
+{
+    varve_slice key = sample_public(c->key);
+
+    if (c->to.data != NULL)
+        return varve_batch_delete_range_in(batch, view, key, sample_public(c->to));
+    return c->gone ? varve_batch_delete_in(batch, view, key)
+                   : varve_batch_put_in(batch, view, key, sample_public(c->value));
+}
+
+static int batch_fill(varve_batch *batch, const struct rig *r, const struct oracle_change *changes,
+                      size_t count)
 {
     int rc = VARVE_OK;
 
-    for (size_t i = 0; rc == VARVE_OK && i < count; i++) {
-        const struct oracle_change *c = &changes[i];
-        rc = c->to.data != NULL
-                 ? varve_batch_delete_range(batch, sample_public(c->key), sample_public(c->to))
-             : c->gone ? varve_batch_delete(batch, sample_public(c->key))
-                       : varve_batch_put(batch, sample_public(c->key), sample_public(c->value));
-    }
+    for (size_t i = 0; rc == VARVE_OK && i < count; i++)
+        for (size_t v = 0; rc == VARVE_OK && v <= r->mirrors; v++)
+            rc = batch_add(batch, v > 0 ? r->views[v] : NULL, &changes[i]);
     return rc;
 }
 
@@ -262,8 +325,8 @@ static int batch_write(struct rig *r, const struct oracle_change *changes, size_
 
     options.durability = level;
     if ((rc = varve_batch_new(&batch)) == VARVE_OK && (rc = varve_batch_new(&more)) == VARVE_OK &&
-        (rc = batch_fill(batch, changes, half)) == VARVE_OK &&
-        (rc = batch_fill(more, changes + half, count - half)) == VARVE_OK &&
+        (rc = batch_fill(batch, r, changes, half)) == VARVE_OK &&
+        (rc = batch_fill(more, r, changes + half, count - half)) == VARVE_OK &&
         (rc = varve_batch_append(batch, more)) == VARVE_OK)
         rc = varve_write(r->db, batch, &options);
     varve_batch_free(batch);
@@ -279,9 +342,9 @@ static int changes_write(struct rig *r, const struct oracle_change *changes, siz
     for (size_t i = 0; i < count; i++)
         ranges = ranges || changes[i].to.data != NULL;
     if ((manner == RIG_TXN || manner == RIG_EXCLUSIVE) && !ranges)
-        return txn_write(r->db, &r->oracle, changes, count,
+        return txn_write(r->views, r->mirrors + 1, &r->oracle, changes, count,
                          manner == RIG_TXN ? VARVE_TXN_OPTIMISTIC : VARVE_TXN_EXCLUSIVE, level);
-    if (manner == RIG_BATCH || count != 1 || level != VARVE_DURABILITY_DEFAULT)
+    if (manner == RIG_BATCH || count != 1 || r->mirrors > 0 || level != VARVE_DURABILITY_DEFAULT)
         return batch_write(r, changes, count, level);
     if (ranges)
         return varve_delete_range(r->db, sample_public(changes[0].key),
@@ -443,12 +506,13 @@ uint64_t rig_visible(const struct rig *r)
 void rig_expect(struct rig *r, const varve_snapshot *at, uint64_t commit)
 {
     struct dump dump = {.count = 0};
+    varve *view = r->views[r->serial / 3 % (r->mirrors + 1)];
     char text[512];
 
     switch (r->serial % 3) {
-    case 0: TRAIL_OK(dump_read(r->db, at, &dump)); break;
-    case 1: TRAIL_OK(dump_read_backward(r->db, at, &dump)); break;
-    default: TRAIL_OK(dump_read_chunks(r->db, at, 1 + r->serial % 17, &dump)); break;
+    case 0: TRAIL_OK(dump_read(view, at, &dump)); break;
+    case 1: TRAIL_OK(dump_read_backward(view, at, &dump)); break;
+    default: TRAIL_OK(dump_read_chunks(view, at, 1 + r->serial % 17, &dump)); break;
     }
     if (!dump_matches(&dump, &r->oracle, commit)) {
         dump_explain(&dump, &r->oracle, commit, text, sizeof text);

@@ -30,6 +30,9 @@ struct rig_commit {
     vv_seq seq;     /* the store's after it */
 };
 
+/* The default keyspace, one more, and one with a comparator. */
+enum { RIG_VIEWS_MAX = 3 };
+
 struct rig {
     struct vv_db_world world; /* env is the rig's if `env_owned` */
     bool env_owned;
@@ -38,6 +41,10 @@ struct rig {
     varve_options options;
 
     varve *db; /* NULL while closed */
+    /* How many keyspaces beside the default one all is written to, too, in the same commit. Each must
+     * show what the others show. Set before the first opening. */
+    size_t mirrors;
+    varve *views[RIG_VIEWS_MAX]; /* while open: the default keyspace and its mirrors */
     struct oracle oracle;
     uint64_t serial; /* of values */
     uint64_t tick;   /* the clock of promises where the world does not count its calls */
@@ -73,6 +80,9 @@ void rig_init_sim(struct rig *r, uint64_t seed);
 void rig_init_in(struct rig *r, struct vv_env *env, const char *path);
 void rig_deinit(struct rig *r);
 
+/* Gives the options what opening any rig's store needs. */
+void rig_options_complete(varve_options *options);
+
 /* Open and close as the store does, forwarding its failures. */
 int rig_open(struct rig *r);
 int rig_close(struct rig *r);
@@ -101,6 +111,10 @@ void rig_promise_power(struct rig *r);
 /* The commit in doubt was found to be there after all, or not. */
 enum rig_verdict { RIG_DID_NOT_HAPPEN, RIG_HAPPENED };
 void rig_decide(struct rig *r, enum rig_verdict verdict);
+
+/* Finds the mirrors in another handle of the store, such as a reader's, and fails the test unless each
+ * shows what the dump does. */
+void rig_check_mirrors(const struct rig *r, varve *db, const struct dump *dump);
 
 /* The latest commit that the store shows. */
 uint64_t rig_visible(const struct rig *r);

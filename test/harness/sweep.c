@@ -74,6 +74,7 @@ static void image_rig(struct rig *sub, const struct rig *r, struct vv_env *image
     sub->sim = true;
     sub->world.tuning = r->world.tuning;
     sub->options = r->options;
+    sub->mirrors = r->mirrors;
     sub->serial = r->serial + 1000000;
 }
 
@@ -84,6 +85,7 @@ static uint64_t recovered_commit(const struct rig *sub, const struct rig *r,
     uint64_t commit;
 
     TRAIL_OK(dump_read(sub->db, NULL, &dump));
+    rig_check_mirrors(sub, sub->db, &dump);
     commit = rig_recovered(r, &dump, vv_db_seq(sub->db), allowed);
     dump_deinit(&dump);
     return commit;

@@ -7,10 +7,22 @@
 #include "harness/test.h"
 #include "harness/trail.h"
 
-static int apply(varve_txn *txn, const struct oracle_change *c)
+/* The keyspaces that all is written to; the first is the default one. */
+struct views {
+    varve *const *list;
+    size_t count;
+};
+
+static int apply(varve_txn *txn, const struct views *views, const struct oracle_change *c)
 {
-    return c->gone ? varve_txn_delete(txn, NULL, sample_public(c->key))
-                   : varve_txn_put(txn, NULL, sample_public(c->key), sample_public(c->value));
+    int rc = VARVE_OK;
+
+    for (size_t i = 0; rc == VARVE_OK && i < views->count; i++) {
+        varve *view = i > 0 ? views->list[i] : NULL;
+        rc = c->gone ? varve_txn_delete(txn, view, sample_public(c->key))
+                     : varve_txn_put(txn, view, sample_public(c->key), sample_public(c->value));
+    }
+    return rc;
 }
 
 /* Changes the key to something else, sees it, and takes it back. */
@@ -63,7 +75,7 @@ static int check_all(varve_txn *txn, const struct oracle *oracle, enum dump_way 
     return rc;
 }
 
-static int make_changes(varve_txn *txn, const struct oracle *oracle,
+static int make_changes(varve_txn *txn, const struct views *views, const struct oracle *oracle,
                         const struct oracle_change *changes, size_t count)
 {
     struct vv_rng rng = vv_rng_of(oracle->last);
@@ -74,7 +86,7 @@ static int make_changes(varve_txn *txn, const struct oracle *oracle,
             break;
         if (vv_rng_one_in(&rng, 4) && (rc = varve_txn_savepoint(txn)) < 0)
             break;
-        rc = apply(txn, &changes[i]);
+        rc = apply(txn, views, &changes[i]);
         if (rc == VARVE_OK && varve_txn_depth(txn) > 0 && vv_rng_one_in(&rng, 2))
             rc = varve_txn_release(txn);
     }
@@ -85,9 +97,11 @@ static int make_changes(varve_txn *txn, const struct oracle *oracle,
     return rc;
 }
 
-int txn_write(varve *db, const struct oracle *oracle, const struct oracle_change *changes,
-              size_t count, enum varve_txn_kind kind, enum varve_durability level)
+int txn_write(varve *const *views, size_t view_count, const struct oracle *oracle,
+              const struct oracle_change *changes, size_t count, enum varve_txn_kind kind,
+              enum varve_durability level)
 {
+    const struct views all = {views, view_count};
     varve_txn_options options = VARVE_TXN_OPTIONS_INIT;
     varve_write_options write_options = VARVE_WRITE_OPTIONS_INIT;
     varve_txn *txn = NULL;
@@ -96,9 +110,9 @@ int txn_write(varve *db, const struct oracle *oracle, const struct oracle_change
     options.kind = kind;
     options.isolation = (enum varve_isolation)(oracle->last % 2);
     write_options.durability = level;
-    rc = varve_txn_begin(db, &options, &txn);
+    rc = varve_txn_begin(views[0], &options, &txn);
     if (rc == VARVE_OK)
-        rc = make_changes(txn, oracle, changes, count);
+        rc = make_changes(txn, &all, oracle, changes, count);
     if (rc == VARVE_OK)
         rc = varve_txn_commit(txn, &write_options);
     varve_txn_end(txn);

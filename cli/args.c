@@ -28,6 +28,7 @@ const struct cli_option cli_options[CLI_OPT_COUNT] = {
                              "leave out bad lines and count them"},
     [CLI_OPT_ESTIMATE] = {"estimate", 0, false, NULL, NULL,
                           "ask the statistics instead of counting"},
+    [CLI_OPT_WATCH] = {"watch", 0, false, NULL, NULL, "print anew every second, until Ctrl-C"},
     [CLI_OPT_LEVELS] = {"levels", 'l', false, NULL, NULL, "print the table of levels"},
     [CLI_OPT_WORKLOAD] = {"workload", 'w', false, "NAMES",
                           "fillseq fillrandom overwrite readrandom readmissing readseq readreverse "

@@ -27,6 +27,7 @@ enum cli_option_id {
     CLI_OPT_SKIP_ERRORS,
     CLI_OPT_ESTIMATE,
     CLI_OPT_LEVELS,
+    CLI_OPT_WATCH,
     CLI_OPT_WORKLOAD,
     CLI_OPT_NUM,
     CLI_OPT_KEY_SIZE,

@@ -79,9 +79,11 @@ const struct cli_command cli_commands[] = {
      "varve dump books >books.tsv\n"
      "varve dump books --format jsonl | zstd >books.jsonl.zst\n"},
     {"stat", "", "print statistics", CLI_ANYWHERE, true, CLI_OPEN_READ, CLI_OPERANDS_NONE, 0, 0,
-     OPTIONS_READ | CLI_BIT(LEVELS) | CLI_BIT(JSON), cli_run_stat,
-     "What is zero is left out; --json prints every statistic.\n",
+     OPTIONS_READ | CLI_BIT(LEVELS) | CLI_BIT(JSON) | CLI_BIT(WATCH), cli_run_stat,
+     "What is zero is left out; --json prints every statistic. With --watch a page replaces the\n"
+     "last one, also beside a program that writes to the store; counters of calls are our own.\n",
      "varve stat books\n"
+     "varve stat books --watch\n"
      "varve stat books --json\n"
      "varve stat books --levels\n"},
     {"flush", "", "write tables for what is in memory", CLI_IN_SHELL, true, CLI_OPEN_EXISTING,

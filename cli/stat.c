@@ -11,8 +11,14 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
-enum unit { UNIT_COUNT, UNIT_BYTES, UNIT_US };
+/* To the top left corner, and everything behind it cleared. */
+#define CLEAR "\033[H\033[J"
+
+enum { PAUSE_STEPS = 20 };
+
+enum unit { UNIT_COUNT, UNIT_BYTES, UNIT_US, UNIT_RATIO };
 enum shown { SHOWN_ALWAYS, SHOWN_UNLESS_ZERO };
 
 struct row {
@@ -30,6 +36,7 @@ static const struct row of_tables[] = {
     {"changes so far", FIELD(sequence), UNIT_COUNT, SHOWN_ALWAYS, ""},
     {"live data", FIELD(live_bytes_estimate), UNIT_BYTES, SHOWN_ALWAYS, "  about, uncompressed"},
     {"on disk", FIELD(disk_bytes), UNIT_BYTES, SHOWN_ALWAYS, ""},
+    {"  by live data", FIELD(space_amplification_x100), UNIT_RATIO, SHOWN_UNLESS_ZERO, ""},
     {"  tables", FIELD(table_bytes), UNIT_BYTES, SHOWN_UNLESS_ZERO, ""},
     {0},
 };
@@ -75,6 +82,7 @@ static const struct row of_calls[] = {
 };
 
 static const struct row of_work[] = {
+    {"written by given", FIELD(write_amplification_x100), UNIT_RATIO, SHOWN_UNLESS_ZERO, ""},
     {"given to write", FIELD(user_bytes_written), UNIT_BYTES, SHOWN_UNLESS_ZERO, ""},
     {"written to the log", FIELD(log_bytes_written), UNIT_BYTES, SHOWN_UNLESS_ZERO, ""},
     {"to the value log", FIELD(value_log_bytes_written), UNIT_BYTES, SHOWN_UNLESS_ZERO, ""},
@@ -110,6 +118,9 @@ static const char *format(char *text, enum unit unit, uint64_t value)
     switch (unit) {
     case UNIT_BYTES: return cli_format_bytes(text, (double)value);
     case UNIT_US: return format_us(text, value);
+    case UNIT_RATIO:
+        (void)snprintf(text, CLI_NUMBER_SIZE, "%.2f", (double)value / 100);
+        return text;
     case UNIT_COUNT: break;
     }
     return cli_format_count(text, value);
@@ -162,15 +173,9 @@ static int print_page(struct cli_job *job)
     return CLI_FINE;
 }
 
-int cli_run_stat(struct cli_job *job)
+static int print_text(struct cli_job *job, bool levels)
 {
     char *text = NULL;
-    bool json = cli_given(&job->args, CLI_OPT_JSON);
-    bool levels = cli_given(&job->args, CLI_OPT_LEVELS);
-    if (json && levels)
-        return cli_complain("--levels and --json exclude each other; --json holds the levels");
-    if (!json && !levels)
-        return print_page(job);
     int rc =
         levels ? varve_property(job->db, "levels", &text) : varve_stats_text(job->db, 1, &text);
     if (rc != VARVE_OK)
@@ -181,4 +186,46 @@ int cli_run_stat(struct cli_job *job)
         cli_out_byte(job->out, '\n');
     varve_free(text);
     return CLI_FINE;
+}
+
+static int print_once(struct cli_job *job)
+{
+    bool json = cli_given(&job->args, CLI_OPT_JSON);
+    bool levels = cli_given(&job->args, CLI_OPT_LEVELS);
+    if (json && levels)
+        return cli_complain("--levels and --json exclude each other; --json holds the levels");
+    return json || levels ? print_text(job, levels) : print_page(job);
+}
+
+/* Waits a second, or until we are to stop. */
+static void pause_between(void)
+{
+    for (int i = 0; i < PAUSE_STEPS && !cli_interrupted(); i++)
+        (void)nanosleep(&(struct timespec){.tv_nsec = 1000 * 1000 * 1000 / PAUSE_STEPS}, NULL);
+}
+
+/* One page after another, each over the last one on a terminal, until the user has seen enough. That
+ * a writer was too fast for one refresh is no reason to stop. */
+static int watch(struct cli_job *job)
+{
+    int status = CLI_FINE;
+    while (status == CLI_FINE && !cli_interrupted() && !cli_out_failed(job->out)) {
+        if (job->out->is_terminal)
+            cli_out_text(job->out, CLEAR);
+        status = print_once(job);
+        if (!job->out->is_terminal && !cli_given(&job->args, CLI_OPT_JSON))
+            cli_out_byte(job->out, '\n');
+        cli_out_flush(job->out);
+        pause_between();
+        int rc = varve_refresh(job->db);
+        if (rc < 0 && rc != VARVE_BUSY)
+            status = cli_complain_store(rc, "stat");
+    }
+    cli_interrupt_over();
+    return status;
+}
+
+int cli_run_stat(struct cli_job *job)
+{
+    return cli_given(&job->args, CLI_OPT_WATCH) ? watch(job) : print_once(job);
 }

@@ -617,7 +617,8 @@ VARVE_API int varve_verify(varve *db, varve_report *report, void *context);
  * VARVE_FULL, VARVE_IO, VARVE_BUSY while keyspaces are made or dropped all the time. */
 VARVE_API int varve_checkpoint(varve *db, const char *path);
 
-#define VARVE_LEVELS 7
+#define VARVE_LEVELS     7
+#define VARVE_TIME_SLOTS 32
 
 /* Counters are since the store was opened; sizes and amounts are of now. */
 typedef struct varve_stats {
@@ -651,6 +652,14 @@ typedef struct varve_stats {
     uint64_t snapshots, iterators;               /* open now */
     uint64_t put_us_p50, put_us_p99, put_us_max; /* of sampled writes */
     uint64_t get_us_p50, get_us_p99, get_us_max;
+    /* The same as histograms: slot 0 counts calls under 1 µs, slot i those of 2^(i-1) µs up to below
+     * 2^i, the last one all longer ones. */
+    uint64_t put_us_slots[VARVE_TIME_SLOTS], get_us_slots[VARVE_TIME_SLOTS];
+
+    /* In hundredths, since the store was opened or, the second, now; 0 where nothing is known yet. */
+    uint64_t write_amplification_x100; /* bytes written to the device for each byte given to write */
+    uint64_t space_amplification_x100; /* bytes on disk for each byte of live data, from 1 MiB on */
+    uint64_t read_runs; /* sorted places that a lookup may have to ask: memtables aside */
 } varve_stats;
 
 VARVE_API int varve_get_stats(varve *db, varve_stats *out);

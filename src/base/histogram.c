@@ -63,6 +63,19 @@ uint64_t vv_histogram_percentile(const struct vv_histogram *h, double percent)
     return max;
 }
 
+void vv_histogram_powers(const struct vv_histogram *h, uint64_t *out, unsigned count)
+{
+    vv_assert(count > 0);
+    for (unsigned i = 0; i < count; i++)
+        out[i] = 0;
+    for (unsigned i = 0; i < VV_HISTOGRAM_BUCKETS; i++) {
+        uint64_t value = bucket_middle(i);
+        unsigned power = value == 0 ? 0 : 64u - (unsigned)__builtin_clzll(value);
+        out[power < count ? power : count - 1] +=
+            atomic_load_explicit(&h->counts[i], memory_order_relaxed);
+    }
+}
+
 void vv_histogram_merge(struct vv_histogram *into, const struct vv_histogram *from)
 {
     for (unsigned i = 0; i < VV_HISTOGRAM_BUCKETS; i++) {

@@ -23,6 +23,9 @@ uint64_t vv_histogram_max(const struct vv_histogram *h);
 double vv_histogram_mean(const struct vv_histogram *h);
 /* The value below which `percent` (0 to 100) of all values lie; 0 when empty. */
 uint64_t vv_histogram_percentile(const struct vv_histogram *h, double percent);
+/* By powers of two: out[0] counts zeros, out[i] values from 2^(i-1) up to below 2^i, and the last of
+ * `count` all above, too. */
+void vv_histogram_powers(const struct vv_histogram *h, uint64_t *out, unsigned count);
 void vv_histogram_merge(struct vv_histogram *into, const struct vv_histogram *from);
 
 #endif

@@ -8,7 +8,11 @@
 
 #include <inttypes.h>
 
-enum { FORMAT_VERSION = 1, VALUE_SIZE = 8 };
+enum {
+    FORMAT_VERSION = 1,
+    VALUE_SIZE = 8,
+    SPACE_KNOWN_BYTES = 1 << 20, /* with less, the disk holds mostly logs and a MANIFEST */
+};
 
 struct field {
     const char *name;
@@ -73,12 +77,18 @@ static const struct field fields[] = {
     FIELD(get_us_p50),
     FIELD(get_us_p99),
     FIELD(get_us_max),
+    FIELD(put_us_slots),
+    FIELD(get_us_slots),
+    FIELD(write_amplification_x100),
+    FIELD(space_amplification_x100),
+    FIELD(read_runs),
 };
 
 enum { FIELD_COUNT = sizeof fields / sizeof fields[0] };
 
-_Static_assert(sizeof(varve_stats) ==
-                   sizeof(size_t) + (FIELD_COUNT + 2 * (VARVE_LEVELS - 1)) * VALUE_SIZE,
+_Static_assert(sizeof(varve_stats) == sizeof(size_t) + (FIELD_COUNT + 2 * (VARVE_LEVELS - 1) +
+                                                        2 * (VARVE_TIME_SLOTS - 1)) *
+                                                           VALUE_SIZE,
                "every field of varve_stats has its line in the table");
 
 /* ---- gathering */
@@ -112,6 +122,9 @@ static void gather_engine(struct vv_store *s, varve_stats *out)
     out->debt_bytes = e.debt_bytes;
     memcpy(out->level_files, e.level_files, sizeof out->level_files);
     memcpy(out->level_bytes, e.level_bytes, sizeof out->level_bytes);
+    out->read_runs = e.l0_runs;
+    for (int level = 1; level < VARVE_LEVELS; level++)
+        out->read_runs += e.level_files[level] > 0;
 }
 
 static void gather_memory(const struct vv_store *s, varve_stats *out)
@@ -148,6 +161,22 @@ static void gather_times(const struct vv_store *s, varve_stats *out)
     out->get_us_p50 = vv_histogram_percentile(&s->get_us, 50);
     out->get_us_p99 = vv_histogram_percentile(&s->get_us, 99);
     out->get_us_max = vv_histogram_max(&s->get_us);
+    vv_histogram_powers(&s->put_us, out->put_us_slots, VARVE_TIME_SLOTS);
+    vv_histogram_powers(&s->get_us, out->get_us_slots, VARVE_TIME_SLOTS);
+}
+
+static uint64_t ratio_x100(uint64_t of, uint64_t to)
+{
+    return to == 0 ? 0 : (uint64_t)((double)of * 100 / (double)to + 0.5);
+}
+
+static void gather_ratios(varve_stats *out)
+{
+    uint64_t written = out->log_bytes_written + out->value_log_bytes_written +
+                       out->flush_bytes_written + out->compaction_bytes_written;
+    out->write_amplification_x100 = ratio_x100(written, out->user_bytes_written);
+    if (out->live_bytes_estimate >= SPACE_KNOWN_BYTES)
+        out->space_amplification_x100 = ratio_x100(out->disk_bytes, out->live_bytes_estimate);
 }
 
 static void gather(struct vv_store *s, varve_stats *out)
@@ -157,6 +186,7 @@ static void gather(struct vv_store *s, varve_stats *out)
     gather_memory(s, out);
     gather_calls(&s->root->guard, out);
     gather_times(s, out);
+    gather_ratios(out);
     out->sequence = atomic_load_explicit(&s->visible, memory_order_acquire);
     out->snapshots = vv_snapshots_count(&s->snapshots);
     vv_iters_count(s, &out->iterators, &out->seeks, &out->nexts);

@@ -2,9 +2,11 @@
 import json
 import os
 import pathlib
+import subprocess
+import signal
 import re
 
-from harness import main, test
+from harness import VARVE, main, test
 
 
 def fill(t, count=3000):
@@ -32,6 +34,27 @@ def stat_prints_text_json_and_levels(t):
     t.true("keys_estimate" in json.loads(t.run("stat", "--json", t.store).out))
     levels = [line.split() for line in t.run("stat", "--levels", t.store).out.splitlines()]
     t.equal([line[-1] for line in levels if line[0] == b"mem"], [b"3000"])
+
+
+@test
+def stat_watches_a_store_that_grows(t):
+    t.run("put", t.store, "a", "1")
+    child = subprocess.Popen([VARVE, "stat", "--watch", t.store], stdout=subprocess.PIPE)
+    changes = []
+    try:
+        for line in child.stdout:
+            words = line.split()
+            if words[:2] == [b"changes", b"so"]:
+                changes.append(int(words[-1]))
+                if changes[-1] > changes[0] or len(changes) > 30:
+                    break
+                t.run("put", t.store, "b", "2")
+        child.send_signal(signal.SIGINT)
+        child.communicate(timeout=60)
+    finally:
+        child.kill()
+    t.true(changes[-1] > changes[0], changes)
+    t.equal(child.returncode, 0)
 
 
 @test

@@ -88,3 +88,16 @@ TEST(merging_is_adding_all_of_both)
     CHECK_EQ_U64(vv_histogram_max(&a), 1000);
     CHECK(vv_histogram_mean(&a) > 58.9 && vv_histogram_mean(&a) < 59);
 }
+
+TEST(powers_hold_every_value_once)
+{
+    struct vv_histogram h = {0};
+    uint64_t slots[5];
+    const uint64_t values[] = {0, 1, 2, 3, 4, 7, 8, 15, 1000000, 1000000};
+    for (size_t i = 0; i < sizeof values / sizeof values[0]; i++)
+        vv_histogram_add(&h, values[i]);
+    vv_histogram_powers(&h, slots, 5);
+    const uint64_t wanted[] = {1, 1, 2, 2, 4};
+    for (size_t i = 0; i < 5; i++)
+        CHECK_EQ_U64(slots[i], wanted[i]);
+}

@@ -611,14 +611,80 @@ VARVE_API int varve_verify(varve *db, varve_report *report, void *context);
  * path, and removed by varve_destroy.
  *
  * Costs a flush, and a hard link for each file: the copy shares tables and value files with the
- * original until either is done with them, so it is no protection from a damaged disk. On another file system, and from a store in memory, files are copied.
+ * original until either is done with them, so it is no protection from a damaged disk (a backup is). On
+ * another file system, and from a store in memory, files are copied.
  *
  * Errors: VARVE_EXISTS, VARVE_FOREIGN, VARVE_READONLY, VARVE_LOCKED (another one is being made there),
  * VARVE_FULL, VARVE_IO, VARVE_BUSY while keyspaces are made or dropped all the time. */
 VARVE_API int varve_checkpoint(varve *db, const char *path);
 
+<<<<<<< ours
 #define VARVE_LEVELS     7
 #define VARVE_TIME_SLOTS 32
+=======
+/* Called during work on backups with the bytes done and to do, about four times in 16 MiB. A result
+ * other than 0 ends the work as a failure does, and becomes its result. */
+typedef int varve_progress(void *context, uint64_t done_bytes, uint64_t total_bytes);
+
+typedef struct varve_backup_options {
+    size_t size; /* sizeof(varve_backup_options) */
+    varve_progress *progress;
+    void *context;
+} varve_backup_options;
+
+#define VARVE_BACKUP_OPTIONS_INIT                                                                  \
+    {                                                                                              \
+        sizeof(varve_backup_options), NULL, NULL                                                   \
+    }
+
+/* Adds a backup of the store as it is now to the directory `dir`, which is made if it is not there;
+ * writers go on meanwhile. It holds what a checkpoint would. Files that the latest backup has are not
+ * copied again, so it costs a flush, the reading and writing of what is new, and syncs. The backup is
+ * there when the call returns 0, and survives a power cut; after a failure or crash it is not, and the
+ * next call removes what is left of it. `*id` is its number, above all others in the directory; `id` and
+ * `options` may be NULL. Several stores may share a directory. Errors: as varve_checkpoint, and
+ * VARVE_LOCKED while somebody else works on the directory. */
+VARVE_API int varve_backup_create(varve *db, const char *dir, const varve_backup_options *options,
+                                  uint64_t *id);
+
+typedef struct varve_backup_info {
+    uint64_t id;
+    uint64_t created_us;     /* wall clock, microseconds since 1970 */
+    uint64_t sequence;       /* number of the latest change in it */
+    uint64_t files, bytes;   /* of all it consists of */
+    uint64_t copied_bytes;   /* of these, new with this backup */
+    unsigned char store[16]; /* the store's UUID */
+} varve_backup_info;
+
+/* Called with each backup; a result other than 0 ends the listing and becomes its result. */
+typedef int varve_backup_visit(void *context, const varve_backup_info *info);
+
+/* All backups in the directory, oldest first. VARVE_MISSING if there is no directory; VARVE_CORRUPT,
+ * after all others were shown, if the description of one is damaged. */
+VARVE_API int varve_backup_list(const char *dir, varve_backup_visit *visit, void *context);
+
+/* Reads and checks every byte of backup `id`, or of all when it is 0. `report` is called with a line
+ * about each damage, which names file and offset, and then the result is VARVE_CORRUPT. A damaged file
+ * under `files` may be removed: if the store still has it, the next backup copies it anew, and that
+ * mends earlier ones. `options` and `report` may be NULL. Errors: VARVE_MISSING, VARVE_LOCKED. */
+VARVE_API int varve_backup_verify(const char *dir, uint64_t id, const varve_backup_options *options,
+                                  varve_report *report, void *context);
+
+/* Makes a store of backup `id`, or of the newest when it is 0, in the directory `path`, which must not
+ * be there or be empty. Every byte is checked on the way: VARVE_CORRUPT names file and offset of damage,
+ * and nothing is left then. Durable when it returns; after a crash meanwhile as with varve_checkpoint.
+ * The restored store is one of its own, with another UUID than the store that was backed up, so that
+ * none of the numbers it gives from now on was ever given before. Errors: VARVE_MISSING, VARVE_EXISTS,
+ * VARVE_FOREIGN, VARVE_LOCKED, VARVE_FULL, VARVE_IO. */
+VARVE_API int varve_backup_restore(const char *dir, uint64_t id, const char *path,
+                                   const varve_backup_options *options);
+
+/* Removes all but the newest `keep` backups, at least 1, and the files that no other one needs. As long
+ * as the description of one that stays is damaged, files stay, too. */
+VARVE_API int varve_backup_purge(const char *dir, uint64_t keep);
+
+#define VARVE_LEVELS 7
+>>>>>>> theirs
 
 /* Counters are since the store was opened; sizes and amounts are of now. */
 typedef struct varve_stats {

@@ -256,7 +256,7 @@ TEST(a_note_that_is_newer_than_what_was_flushed_wants_another_flush)
     write_all(&w, 1);
     world_flush(&w);
     world_write(&w, "before", 1, 100);
-    CHECK_OK(w.engine->ops->note(w.engine, &note, NULL));
+    CHECK_OK(w.engine->ops->note(w.engine, &note, 1, NULL));
     CHECK_RC(try_take(&w, &seen), VV_CONFLICT);
     CHECK_EQ_INT(seen.visits, 0);
     world_flush(&w);

@@ -618,10 +618,6 @@ VARVE_API int varve_verify(varve *db, varve_report *report, void *context);
  * VARVE_FULL, VARVE_IO, VARVE_BUSY while keyspaces are made or dropped all the time. */
 VARVE_API int varve_checkpoint(varve *db, const char *path);
 
-<<<<<<< ours
-#define VARVE_LEVELS     7
-#define VARVE_TIME_SLOTS 32
-=======
 /* Called during work on backups with the bytes done and to do, about four times in 16 MiB. A result
  * other than 0 ends the work as a failure does, and becomes its result. */
 typedef int varve_progress(void *context, uint64_t done_bytes, uint64_t total_bytes);
@@ -683,8 +679,8 @@ VARVE_API int varve_backup_restore(const char *dir, uint64_t id, const char *pat
  * as the description of one that stays is damaged, files stay, too. */
 VARVE_API int varve_backup_purge(const char *dir, uint64_t keep);
 
-#define VARVE_LEVELS 7
->>>>>>> theirs
+#define VARVE_LEVELS     7
+#define VARVE_TIME_SLOTS 32
 
 /* Counters are since the store was opened; sizes and amounts are of now. */
 typedef struct varve_stats {

@@ -471,8 +471,10 @@ TEST(a_failed_sync_turns_the_store_read_only_and_says_so)
     TRAIL_OK(rig_open(&r));
     TRAIL_OK(rig_put(&r, "a", 30, VARVE_DURABILITY_DISK));
     TRAIL_OK(rig_put(&r, "b", 30, VARVE_DURABILITY_OS));
-    vv_sim_fail_at(r.world.env, 1, VV_SIM_FAULT_SYNC_LOST, false);
+    /* A new log's name is synced before the log is, and names are not what such a sync loses. */
+    vv_sim_fail_at(r.world.env, 1, VV_SIM_FAULT_SYNC_LOST, true);
     TRAIL_RC(rig_sync(&r), VARVE_IO);
+    vv_sim_fail_at(r.world.env, 0, VV_SIM_FAULT_NONE, false);
     TRAIL_RC(rig_put(&r, "c", 30, VARVE_DURABILITY_OS), VARVE_READONLY);
     TRAIL_CHECK(strstr(varve_last_error(), "sync") != NULL);
     TRAIL_CHECK(rig_sync(&r) < 0);

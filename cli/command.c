@@ -5,7 +5,9 @@
 #include <string.h>
 
 #define OPTIONS_STORE (CLI_BIT(ENGINE) | CLI_BIT(DURABILITY) | CLI_BIT(SET) | CLI_BIT(HELP))
+#define OPTIONS_DATA  (OPTIONS_STORE | CLI_BIT(KEYSPACE))
 #define OPTIONS_READ  (OPTIONS_STORE | CLI_BIT(READONLY))
+#define OPTIONS_LOOK  (OPTIONS_READ | CLI_BIT(KEYSPACE))
 #define OPTIONS_RANGE (CLI_BIT(FROM) | CLI_BIT(TO) | CLI_BIT(PREFIX) | CLI_BIT(ESCAPE))
 #define OPTIONS_BENCH                                                                              \
     (CLI_BIT(WORKLOAD) | CLI_BIT(NUM) | CLI_BIT(KEY_SIZE) | CLI_BIT(VALUE_SIZE) |                  \
@@ -16,32 +18,32 @@
 
 const struct cli_command cli_commands[] = {
     {"put", "KEY [VALUE]", "store a value under a key", CLI_ANYWHERE, true, CLI_OPEN_NOTHING,
-     CLI_OPERANDS_BYTES, 1, 2, OPTIONS_STORE | CLI_BIT(ESCAPE), cli_run_put,
-     "The value is read from standard input if it is absent or '-'. Makes the store if there is\n"
-     "none.\n",
+     CLI_OPERANDS_BYTES, 1, 2, OPTIONS_DATA | CLI_BIT(ESCAPE), cli_run_put,
+     "The value is read from standard input if it is absent or '-'. Makes the store and the\n"
+     "keyspace if there are none.\n",
      "varve put books 978-0131103627 'The C Programming Language'\n"
      "varve put photos cat.jpg <cat.jpg\n"
      "varve put -e books 'line\\n\\x00' value\n"},
     {"get", "KEY", "print the value of a key", CLI_ANYWHERE, true, CLI_OPEN_READ,
-     CLI_OPERANDS_BYTES, 1, 1, OPTIONS_READ | CLI_BIT(ESCAPE) | CLI_BIT(JSON), cli_run_get,
+     CLI_OPERANDS_BYTES, 1, 1, OPTIONS_LOOK | CLI_BIT(ESCAPE) | CLI_BIT(JSON), cli_run_get,
      "Writes the bytes of the value and nothing else; a newline follows only on a terminal. Ends\n"
      "with status 1 if there is no such key.\n",
      "varve get books 978-0131103627\n"
      "varve get photos cat.jpg >cat.jpg\n"},
     {"del", "[KEY…]", "remove keys", CLI_ANYWHERE, true, CLI_OPEN_EXISTING, CLI_OPERANDS_BYTES, 0,
-     ANY_NUMBER, OPTIONS_STORE | OPTIONS_RANGE, cli_run_del,
+     ANY_NUMBER, OPTIONS_DATA | OPTIONS_RANGE, cli_run_del,
      "All of them together or none: the keys, or all of a range. Removing a key that is not there is\n"
      "fine. A range is one record, however many keys it removes.\n",
      "varve del books 978-0131103627 978-0201038019\n"
      "varve del books --prefix 978\n"
      "varve del books --from a --to b\n"},
     {"exists", "KEY", "tell whether a key is there", CLI_ANYWHERE, true, CLI_OPEN_READ,
-     CLI_OPERANDS_BYTES, 1, 1, OPTIONS_READ | CLI_BIT(ESCAPE) | CLI_BIT(QUIET), cli_run_exists,
+     CLI_OPERANDS_BYTES, 1, 1, OPTIONS_LOOK | CLI_BIT(ESCAPE) | CLI_BIT(QUIET), cli_run_exists,
      "Prints yes or no, and ends with status 0 or 1.\n",
      "varve exists -q books 978-0131103627 && echo there\n"},
     {"scan", "", "print entries in the order of keys", CLI_ANYWHERE, true, CLI_OPEN_READ,
      CLI_OPERANDS_NONE, 0, 0,
-     OPTIONS_READ | OPTIONS_RANGE | CLI_BIT(REVERSE) | CLI_BIT(LIMIT) | CLI_BIT(KEYS) |
+     OPTIONS_LOOK | OPTIONS_RANGE | CLI_BIT(REVERSE) | CLI_BIT(LIMIT) | CLI_BIT(KEYS) |
          CLI_BIT(VALUES) | CLI_BIT(JSON),
      cli_run_scan,
      "One entry a line: key, tab, value. Backslash, tab and newline are written \\\\, \\t and \\n;\n"
@@ -51,13 +53,13 @@ const struct cli_command cli_commands[] = {
      "varve scan books --from a --to b --keys\n"
      "varve scan books --reverse --limit 1 --json\n"},
     {"count", "", "count entries", CLI_ANYWHERE, true, CLI_OPEN_READ, CLI_OPERANDS_NONE, 0, 0,
-     OPTIONS_READ | OPTIONS_RANGE | CLI_BIT(ESTIMATE) | CLI_BIT(JSON) | CLI_BIT(QUIET),
+     OPTIONS_LOOK | OPTIONS_RANGE | CLI_BIT(ESTIMATE) | CLI_BIT(JSON) | CLI_BIT(QUIET),
      cli_run_count, "Reads all keys of the range, but no values.\n",
      "varve count books --prefix 978-\n"
      "varve count books --estimate\n"},
     {"load", "[FILE…]", "store many entries from files or standard input", CLI_OUTSIDE, true,
      CLI_OPEN_NOTHING, CLI_OPERANDS_FILES, 0, ANY_NUMBER,
-     OPTIONS_STORE | CLI_BIT(FORMAT) | CLI_BIT(KEYS_ONLY) | CLI_BIT(KEY_COLUMN) |
+     OPTIONS_DATA | CLI_BIT(ALL) | CLI_BIT(FORMAT) | CLI_BIT(KEYS_ONLY) | CLI_BIT(KEY_COLUMN) |
          CLI_BIT(VALUE_COLUMN) | CLI_BIT(SKIP_ERRORS) | CLI_BIT(JSON) | CLI_BIT(QUIET),
      cli_run_load,
      "Formats:\n"
@@ -72,12 +74,13 @@ const struct cli_command cli_commands[] = {
      "zcat dump.jsonl.gz | varve load books --format jsonl\n"
      "varve load people people.csv -f csv --key-column id --value-column name\n"},
     {"dump", "", "write all entries for load to read", CLI_OUTSIDE, true, CLI_OPEN_READ,
-     CLI_OPERANDS_NONE, 0, 0, OPTIONS_READ | OPTIONS_RANGE | CLI_BIT(FORMAT) | CLI_BIT(QUIET),
-     cli_run_dump,
+     CLI_OPERANDS_NONE, 0, 0,
+     OPTIONS_LOOK | OPTIONS_RANGE | CLI_BIT(ALL) | CLI_BIT(FORMAT) | CLI_BIT(QUIET), cli_run_dump,
      "What load makes of it is the same to the byte, in every format. The entries are those of\n"
      "one moment, even beside a writer.\n",
      "varve dump books >books.tsv\n"
-     "varve dump books --format jsonl | zstd >books.jsonl.zst\n"},
+     "varve dump books --format jsonl | zstd >books.jsonl.zst\n"
+     "varve dump books --format jsonl --all | varve load copy --format jsonl --all\n"},
     {"stat", "", "print statistics", CLI_ANYWHERE, true, CLI_OPEN_READ, CLI_OPERANDS_NONE, 0, 0,
      OPTIONS_READ | CLI_BIT(LEVELS) | CLI_BIT(JSON) | CLI_BIT(WATCH), cli_run_stat,
      "What is zero is left out; --json prints every statistic. With --watch a page replaces the\n"
@@ -86,12 +89,21 @@ const struct cli_command cli_commands[] = {
      "varve stat books --watch\n"
      "varve stat books --json\n"
      "varve stat books --levels\n"},
+    {"keyspaces", "", "list keyspaces, make one or drop one", CLI_ANYWHERE, true, CLI_OPEN_NOTHING,
+     CLI_OPERANDS_NONE, 0, 0, OPTIONS_STORE | CLI_BIT(CREATE) | CLI_BIT(DROP) | CLI_BIT(JSON),
+     cli_run_keyspaces,
+     "One name a line, the default one first. Making one makes the store if there is none.\n",
+     "varve keyspaces books\n"
+     "varve keyspaces books --create authors\n"
+     "varve put --keyspace authors books ritchie 'Dennis Ritchie'\n"},
+    {"use", "[NAME]", "turn to a keyspace, or to the default one", CLI_IN_SHELL, true,
+     CLI_OPEN_EXISTING, CLI_OPERANDS_BYTES, 0, 1, CLI_BIT(HELP), cli_run_use, NULL, NULL},
     {"flush", "", "write tables for what is in memory", CLI_IN_SHELL, true, CLI_OPEN_EXISTING,
      CLI_OPERANDS_NONE, 0, 0, CLI_BIT(HELP), cli_run_flush, NULL, NULL},
     {"sync", "", "make everything survive a power cut", CLI_IN_SHELL, true, CLI_OPEN_EXISTING,
      CLI_OPERANDS_NONE, 0, 0, CLI_BIT(HELP), cli_run_sync, NULL, NULL},
     {"compact", "", "drop what is overwritten and deleted", CLI_ANYWHERE, true, CLI_OPEN_EXISTING,
-     CLI_OPERANDS_NONE, 0, 0, OPTIONS_STORE | CLI_BIT(JSON) | CLI_BIT(QUIET), cli_run_compact,
+     CLI_OPERANDS_NONE, 0, 0, OPTIONS_DATA | CLI_BIT(JSON) | CLI_BIT(QUIET), cli_run_compact,
      "The store does this by itself; the command does all of it now.\n", "varve compact books\n"},
     {"check", "", "verify every byte of a store", CLI_OUTSIDE, true, CLI_OPEN_NOTHING,
      CLI_OPERANDS_NONE, 0, 0, OPTIONS_STORE | CLI_BIT(JSON) | CLI_BIT(QUIET), cli_run_check,

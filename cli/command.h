@@ -73,9 +73,11 @@ int cli_run_shell(struct cli_job *job);   /* shell.c */
 int cli_run_begin(struct cli_job *job);
 int cli_run_commit(struct cli_job *job);
 int cli_run_rollback(struct cli_job *job);
+int cli_run_use(struct cli_job *job);
 int cli_run_quit(struct cli_job *job);
-int cli_run_bench(struct cli_job *job); /* bench.c */
-int cli_run_help(struct cli_job *job);  /* help.c */
+int cli_run_keyspaces(struct cli_job *job); /* keyspaces.c */
+int cli_run_bench(struct cli_job *job);     /* bench.c */
+int cli_run_help(struct cli_job *job);      /* help.c */
 int cli_run_version(struct cli_job *job);
 
 #endif

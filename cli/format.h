@@ -9,6 +9,8 @@
 
 struct cli_entry {
     varve_slice key, value;
+    varve_slice keyspace; /* data NULL: not said */
+    bool is_bare;         /* tells of the keyspace alone, which has no entry */
 };
 
 enum { CLI_NO_COLUMN = -1 };
@@ -16,6 +18,7 @@ enum { CLI_NO_COLUMN = -1 };
 /* How lines are to be read. */
 struct cli_reading {
     bool keys_only;       /* tsv: a line without a tab is a key */
+    bool keyspaces;       /* jsonl: lines may name one */
     int key, value;       /* csv: columns, from 0 */
     const char *key_name; /* csv: to be looked up in a header; NULL if there is none */
     const char *value_name;

@@ -3,8 +3,9 @@
  *
  *     {"key": "…", "value": "…"}
  *
- * where key_base64 and value_base64 stand for bytes that are not UTF-8. Other members are read over,
- * whatever they hold.
+ * where key_base64 and value_base64 stand for bytes that are not UTF-8. With several keyspaces in one
+ * file "keyspace" or keyspace_base64 says which, and a line that has nothing else says that there is
+ * one. Other members are read over, whatever they hold.
  */
 #include "format.h"
 #include "text.h"
@@ -134,6 +135,7 @@ static bool is_name(varve_slice name, const char *expected)
 
 struct members {
     struct cli_entry *entry;
+    bool keyspaces; /* are looked for */
     bool has_key, has_value;
 };
 
@@ -145,22 +147,28 @@ static const char *read_member(struct cursor *c, struct members *m)
         return wrong;
     if (!skip_byte(c, ':'))
         return "no ':' behind a name";
+    bool is_space64 = m->keyspaces && is_name(name, "keyspace_base64");
+    bool is_space = is_space64 || (m->keyspaces && is_name(name, "keyspace"));
     bool is_key64 = is_name(name, "key_base64");
     bool is_value64 = is_name(name, "value_base64");
     bool is_key = is_key64 || is_name(name, "key");
-    if (!is_key && !is_value64 && !is_name(name, "value"))
+    if (!is_space && !is_key && !is_value64 && !is_name(name, "value"))
         return skip_value(c);
 
     varve_slice text;
     if ((wrong = read_string(c, &text)) != NULL)
         return wrong;
-    if (is_key64 || is_value64) {
+    if (is_space64 || is_key64 || is_value64) {
         /* It lies in the line, which is ours to write to. */
         uint8_t *data = c->at - 1 - text.size;
         memmove(data, text.data, text.size);
         if (!cli_unbase64(data, &text.size))
             return "a member that is not base64";
         text.data = data;
+    }
+    if (is_space) {
+        m->entry->keyspace = text;
+        return NULL;
     }
     *(is_key ? &m->entry->key : &m->entry->value) = text;
     *(is_key ? &m->has_key : &m->has_value) = true;
@@ -171,8 +179,7 @@ static const char *jsonl_parse(const struct cli_reading *how, uint8_t *line, siz
                                struct cli_entry *out)
 {
     struct cursor c = {line, line + size};
-    struct members m = {.entry = out};
-    (void)how;
+    struct members m = {.entry = out, .keyspaces = how->keyspaces};
     if (!cli_is_utf8(varve_bytes(line, size)))
         return "not UTF-8";
     if (!skip_byte(&c, '{'))
@@ -189,7 +196,9 @@ static const char *jsonl_parse(const struct cli_reading *how, uint8_t *line, siz
     skip_space(&c);
     if (c.at != c.end)
         return "something behind the object";
-    return !m.has_key     ? "no member 'key' or 'key_base64'"
+    out->is_bare = out->keyspace.data != NULL && !m.has_key && !m.has_value;
+    return out->is_bare   ? NULL
+           : !m.has_key   ? "no member 'key' or 'key_base64'"
            : !m.has_value ? "no member 'value' or 'value_base64'"
                           : NULL;
 }
@@ -197,6 +206,14 @@ static const char *jsonl_parse(const struct cli_reading *how, uint8_t *line, siz
 static void jsonl_write(struct cli_out *out, const struct cli_entry *entry)
 {
     cli_out_byte(out, '{');
+    if (entry->keyspace.data != NULL)
+        cli_out_json_field(out, "keyspace", entry->keyspace);
+    if (entry->is_bare) {
+        cli_out_text(out, "}\n");
+        return;
+    }
+    if (entry->keyspace.data != NULL)
+        cli_out_byte(out, ',');
     cli_out_json_field(out, "key", entry->key);
     cli_out_byte(out, ',');
     cli_out_json_field(out, "value", entry->value);

@@ -27,7 +27,8 @@ struct cli_job {
     const struct cli_command *command;
     struct cli_args args;
     const char *path; /* of the store; NULL for commands without one */
-    varve *db;        /* NULL for commands that open it themselves or not at all */
+    varve *store;     /* NULL for commands that open it themselves or not at all */
+    varve *db;        /* the keyspace of it that is meant */
     struct cli_out *out;
     struct cli_shell *shell; /* NULL outside the shell */
 };
@@ -57,10 +58,15 @@ void cli_interrupt_at_once(void);
 /* The options for opening a store that the arguments ask for, starting from `mode`. */
 VV_MUST int cli_store_options(const struct cli_job *job, enum varve_mode mode, varve_options *out);
 
-/* Opens job->path as the arguments ask for; complains if it cannot. */
+/* Opens job->path, and the keyspace in it, as the arguments ask for; complains if it cannot. In mode
+ * CREATE it makes both. */
 VV_MUST int cli_store_open(struct cli_job *job, enum varve_mode mode);
 
-/* Closes job->db, if there is one, and gives `status` or what closing adds to it. */
+/* The keyspace in the job's store, made if the command makes what is missing; complains if it cannot. */
+VV_MUST int cli_keyspace_open(struct cli_job *job, const char *name, enum varve_mode mode,
+                              varve **out);
+
+/* Closes the job's store, if there is one, and gives `status` or what closing adds to it. */
 VV_MUST int cli_store_close(struct cli_job *job, int status);
 
 #endif

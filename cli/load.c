@@ -20,6 +20,7 @@ enum {
 
 struct load {
     struct cli_job *job;
+    varve *keyspace; /* of the latest entry */
     const struct cli_format *format;
     struct cli_reading reading;
     varve_batch *batch;
@@ -64,6 +65,22 @@ static int bad_line(struct load *load, const struct cli_input *in, const char *w
     return CLI_FINE;
 }
 
+/* Turns to the keyspace that the entry names, which is made if there is none. */
+static int turn_to(struct load *load, const struct cli_entry *entry)
+{
+    char name[256];
+    const char *now = varve_keyspace_name(load->keyspace);
+    varve_slice wanted = entry->keyspace;
+    if (wanted.data == NULL ||
+        (strlen(now) == wanted.size && memcmp(now, wanted.data, wanted.size) == 0))
+        return CLI_FINE;
+    if (wanted.size >= sizeof name || memchr(wanted.data, 0, wanted.size) != NULL)
+        return cli_complain("a keyspace of %zu bytes, or with a zero in its name", wanted.size);
+    memcpy(name, wanted.data, wanted.size);
+    name[wanted.size] = 0;
+    return cli_keyspace_open(load->job, name, VARVE_MODE_CREATE, &load->keyspace);
+}
+
 static int load_line(struct load *load, const struct cli_input *in, uint8_t *line, size_t size)
 {
     bool is_blank = size == 0 || (size == 1 && line[0] == '\r');
@@ -80,7 +97,11 @@ static int load_line(struct load *load, const struct cli_input *in, uint8_t *lin
     const char *wrong = load->format->parse(&load->reading, line, size, &entry);
     if (wrong != NULL)
         return bad_line(load, in, wrong);
-    int rc = varve_batch_put(load->batch, entry.key, entry.value);
+    if (turn_to(load, &entry) != CLI_FINE)
+        return cli_complain("%s:%llu: stopped", in->name, (unsigned long long)in->line);
+    if (entry.is_bare)
+        return CLI_FINE;
+    int rc = varve_batch_put_in(load->batch, load->keyspace, entry.key, entry.value);
     if (rc == VARVE_TOOBIG)
         return bad_line(load, in, varve_last_error());
     if (rc < 0)
@@ -164,6 +185,7 @@ static int plan_reading(struct load *load)
     const struct cli_args *args = &load->job->args;
     load->format = cli_format_of(args);
     load->reading = (struct cli_reading){.keys_only = cli_given(args, CLI_OPT_KEYS_ONLY),
+                                         .keyspaces = cli_given(args, CLI_OPT_ALL),
                                          .value = 1,
                                          .key_name = args->values[CLI_OPT_KEY_COLUMN],
                                          .value_name = args->values[CLI_OPT_VALUE_COLUMN]};
@@ -173,6 +195,10 @@ static int plan_reading(struct load *load)
         return cli_complain("--key-column and --value-column go together");
     if (load->reading.key_name != NULL && load->format != &cli_format_csv)
         return cli_complain("--key-column and --value-column are for --format csv");
+    if (load->reading.keyspaces && load->format != &cli_format_jsonl)
+        return cli_complain("--all is for --format jsonl");
+    if (load->reading.keyspaces && cli_given(args, CLI_OPT_KEYSPACE))
+        return cli_complain("--all and --keyspace do not go together");
     if (load->reading.keys_only && load->format != &cli_format_tsv)
         return cli_complain("--keys-only is for --format tsv");
     return CLI_FINE;
@@ -217,6 +243,7 @@ int cli_run_load(struct cli_job *job)
         return CLI_ERROR;
     if (cli_store_open(job, VARVE_MODE_CREATE) != CLI_FINE)
         return CLI_ERROR;
+    load.keyspace = job->db;
     int status = cli_store_close(job, load_files(&load));
     if (status == CLI_FINE)
         report(&load);

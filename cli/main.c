@@ -121,15 +121,29 @@ int cli_store_open(struct cli_job *job, enum varve_mode mode)
     varve_options options;
     if (cli_store_options(job, mode, &options) != CLI_FINE)
         return CLI_ERROR;
-    int rc = varve_open(job->path, &options, &job->db);
-    return rc < 0 ? cli_complain_path(rc, "cannot open", job->path) : CLI_FINE;
+    int rc = varve_open(job->path, &options, &job->store);
+    if (rc < 0)
+        return cli_complain_path(rc, "cannot open", job->path);
+    job->db = job->store;
+    if (cli_given(&job->args, CLI_OPT_KEYSPACE) &&
+        cli_keyspace_open(job, job->args.values[CLI_OPT_KEYSPACE], mode, &job->db) != CLI_FINE)
+        return cli_store_close(job, CLI_ERROR);
+    return CLI_FINE;
+}
+
+int cli_keyspace_open(struct cli_job *job, const char *name, enum varve_mode mode, varve **out)
+{
+    int rc = varve_keyspace_open(job->store, name, out);
+    if (rc == VARVE_MISSING && mode == VARVE_MODE_CREATE)
+        rc = varve_keyspace_create(job->store, name, NULL, out);
+    return rc < 0 ? cli_complain("%s", varve_last_error()) : CLI_FINE;
 }
 
 int cli_store_close(struct cli_job *job, int status)
 {
-    varve *db = job->db;
-    job->db = NULL;
-    int rc = varve_close(db);
+    varve *store = job->store;
+    job->store = job->db = NULL;
+    int rc = varve_close(store);
     return rc < 0 ? cli_complain_store(rc, "closing '%s'", job->path) : status;
 }
 

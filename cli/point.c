@@ -45,7 +45,7 @@ static int answer_write(struct cli_job *job, int rc, const char *what)
 static int put(struct cli_job *job, varve_slice key, varve_slice value)
 {
     varve_txn *txn = cli_txn(job);
-    int rc = txn != NULL ? varve_txn_put(txn, NULL, key, value) : varve_put(job->db, key, value);
+    int rc = txn != NULL ? varve_txn_put(txn, job->db, key, value) : varve_put(job->db, key, value);
     return answer_write(job, rc, "put");
 }
 
@@ -112,7 +112,8 @@ int cli_run_get(struct cli_job *job)
     varve_slice key = job->args.operands[0].bytes;
     varve_pinned value = {0};
     varve_txn *txn = cli_txn(job);
-    int rc = txn != NULL ? varve_txn_get(txn, NULL, key, &value) : varve_get(job->db, key, &value);
+    int rc =
+        txn != NULL ? varve_txn_get(txn, job->db, key, &value) : varve_get(job->db, key, &value);
     if (rc < 0)
         return cli_complain_store(rc, "get");
     if (rc == VARVE_NOTFOUND) {
@@ -127,19 +128,21 @@ int cli_run_get(struct cli_job *job)
     return CLI_FINE;
 }
 
-static int gather_deletes(const struct cli_args *args, varve_batch *batch)
+static int gather_deletes(const struct cli_job *job, varve_batch *batch)
 {
+    const struct cli_args *args = &job->args;
     int rc = VARVE_OK;
     for (size_t i = 0; i < args->count && rc == VARVE_OK; i++)
-        rc = varve_batch_delete(batch, args->operands[i].bytes);
+        rc = varve_batch_delete_in(batch, job->db, args->operands[i].bytes);
     return rc;
 }
 
-static int delete_in(const struct cli_args *args, varve_txn *txn)
+static int delete_in(const struct cli_job *job, varve_txn *txn)
 {
+    const struct cli_args *args = &job->args;
     int rc = VARVE_OK;
     for (size_t i = 0; i < args->count && rc == VARVE_OK; i++)
-        rc = varve_txn_delete(txn, NULL, args->operands[i].bytes);
+        rc = varve_txn_delete(txn, job->db, args->operands[i].bytes);
     return rc;
 }
 
@@ -173,13 +176,13 @@ int cli_run_del(struct cli_job *job)
     if (job->args.count == 0)
         return cli_complain("varve del wants keys, or --from and --to, or --prefix");
     if (cli_txn(job) != NULL)
-        return answer_write(job, delete_in(&job->args, cli_txn(job)), "del");
+        return answer_write(job, delete_in(job, cli_txn(job)), "del");
 
     varve_batch *batch = NULL;
     int rc;
     if ((rc = varve_batch_new(&batch)) < 0)
         goto out;
-    if ((rc = gather_deletes(&job->args, batch)) < 0)
+    if ((rc = gather_deletes(job, batch)) < 0)
         goto out;
     rc = varve_write(job->db, batch, NULL);
 out:
@@ -191,7 +194,7 @@ int cli_run_exists(struct cli_job *job)
 {
     varve_slice key = job->args.operands[0].bytes;
     varve_txn *txn = cli_txn(job);
-    int rc = txn != NULL ? varve_txn_exists(txn, NULL, key) : varve_exists(job->db, key);
+    int rc = txn != NULL ? varve_txn_exists(txn, job->db, key) : varve_exists(job->db, key);
     if (rc < 0)
         return cli_complain_store(rc, "exists");
     if (!cli_given(&job->args, CLI_OPT_QUIET))

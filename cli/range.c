@@ -61,7 +61,7 @@ int cli_range_walk(const struct cli_job *job, enum cli_parts parts,
     if (cli_option_count(&job->args, CLI_OPT_LIMIT, 0, UINT64_MAX, &w.left) != CLI_FINE)
         return CLI_ERROR;
     varve_txn *txn = cli_txn(job);
-    int rc = txn != NULL ? varve_txn_iter_open(txn, NULL, &options, &w.iter)
+    int rc = txn != NULL ? varve_txn_iter_open(txn, job->db, &options, &w.iter)
                          : varve_iter_open(job->db, &options, &w.iter);
     if (rc < 0)
         return cli_complain_store(rc, "scan");

@@ -73,7 +73,8 @@ static int count_exactly(struct cli_job *job, uint64_t estimate, uint64_t *out)
     bool whole = !cli_given(&job->args, CLI_OPT_FROM) && !cli_given(&job->args, CLI_OPT_TO) &&
                  !cli_given(&job->args, CLI_OPT_PREFIX);
     if (!cli_given(&job->args, CLI_OPT_QUIET))
-        cli_progress_begin(&count.progress, "count", CLI_UNIT_ENTRIES, whole ? estimate : 0);
+        cli_progress_begin(&count.progress, "count", CLI_UNIT_ENTRIES,
+                           whole && job->db == job->store ? estimate : 0);
     int status = cli_range_walk(job, CLI_KEYS_ONLY, count_entry, &count);
     cli_progress_end(&count.progress);
     *out = count.entries;
@@ -83,6 +84,8 @@ static int count_exactly(struct cli_job *job, uint64_t estimate, uint64_t *out)
 int cli_run_count(struct cli_job *job)
 {
     varve_stats stats = {.size = sizeof stats};
+    if (cli_given(&job->args, CLI_OPT_ESTIMATE) && cli_given(&job->args, CLI_OPT_KEYSPACE))
+        return cli_complain("the statistics know the whole store only");
     int rc = varve_get_stats(job->db, &stats);
     if (rc < 0)
         return cli_complain_store(rc, "count");

@@ -78,6 +78,15 @@ int cli_run_rollback(struct cli_job *job)
     return end_level(job, varve_txn_rollback_to, varve_txn_rollback);
 }
 
+int cli_run_use(struct cli_job *job)
+{
+    const char *name = job->args.count > 0 ? job->args.operands[0].bytes.data : "default";
+    if (cli_keyspace_open(job, name, VARVE_MODE_EXISTING, &job->shell->db) != CLI_FINE)
+        return CLI_ERROR;
+    cli_out_text(job->out, "OK\n");
+    return CLI_FINE;
+}
+
 int cli_run_quit(struct cli_job *job)
 {
     job->shell->is_over = true;
@@ -88,7 +97,11 @@ int cli_run_quit(struct cli_job *job)
 
 static int run_words(const struct cli_job *outer, struct cli_shell *shell, struct cli_words *words)
 {
-    struct cli_job job = {.path = outer->path, .db = outer->db, .out = outer->out, .shell = shell};
+    struct cli_job job = {.path = outer->path,
+                          .store = outer->store,
+                          .db = shell->db,
+                          .out = outer->out,
+                          .shell = shell};
     int status;
     job.command = cli_command_find(words->list[0], CLI_IN_SHELL);
     if (job.command == NULL)
@@ -106,6 +119,10 @@ static int run_words(const struct cli_job *outer, struct cli_shell *shell, struc
         goto out;
     }
     if ((status = cli_command_check(&job, job.args.count)) != CLI_FINE)
+        goto out;
+    if (cli_given(&job.args, CLI_OPT_KEYSPACE) &&
+        (status = cli_keyspace_open(&job, job.args.values[CLI_OPT_KEYSPACE], VARVE_MODE_EXISTING,
+                                    &job.db)) != CLI_FINE)
         goto out;
     status = job.command->run(&job);
 out:
@@ -130,9 +147,17 @@ static int run_line(const struct cli_job *outer, struct cli_shell *shell, const 
     return status;
 }
 
-static const char *prompt_of(const struct cli_shell *shell)
+enum { PROMPT_SIZE = 320 };
+
+static const char *prompt_of(const struct cli_shell *shell, char text[PROMPT_SIZE])
 {
-    return shell->txn != NULL ? "varve (transaction)> " : "varve> ";
+    const char *name = varve_keyspace_id(shell->db) > 0 ? varve_keyspace_name(shell->db) : "";
+    (void)snprintf(text, PROMPT_SIZE, "varve%s%s%s> ", name[0] != 0 ? " " : "", name,
+                   shell->txn != NULL ? " (transaction)" : "");
+    for (char *at = text; *at != 0; at++)
+        if ((unsigned char)*at < 0x20 || *at == 0x7f)
+            *at = '?';
+    return text;
 }
 
 static bool is_on_terminal(const struct cli_job *job)
@@ -153,7 +178,8 @@ static int run_plain(const struct cli_job *job, struct cli_shell *shell)
     enum cli_input_result result = CLI_INPUT_LINE;
     while (!shell->is_over && !cli_out_failed(job->out) && !cli_interrupted()) {
         if (is_on_terminal(job)) {
-            cli_out_text(job->out, prompt_of(shell));
+            char text[PROMPT_SIZE];
+            cli_out_text(job->out, prompt_of(shell, text));
             cli_out_flush(job->out);
         }
         result = cli_input_line(&in, &line, &size);
@@ -253,7 +279,8 @@ static int run_terminal(const struct cli_job *job, struct cli_shell *shell)
     if (path != NULL)
         (void)read_history(path); /* there may be none yet */
     while (!shell->is_over) {
-        char *line = readline(prompt_of(shell));
+        char text[PROMPT_SIZE];
+        char *line = readline(prompt_of(shell, text));
         if (cli_interrupted()) { /* at the prompt: it drops the line */
             cli_interrupt_over();
             free(line);
@@ -285,6 +312,7 @@ int cli_run_shell(struct cli_job *job)
     int status;
     if (cli_store_open(job, VARVE_MODE_CREATE) != CLI_FINE)
         return CLI_ERROR;
+    shell.db = job->db;
     cli_complain_as("error");
 #ifdef VV_HAVE_LIBEDIT
     if (is_on_terminal(job))

@@ -8,6 +8,7 @@
 
 struct cli_shell {
     varve_txn *txn; /* between begin and commit, or NULL: what commands read and change */
+    varve *db;      /* the keyspace that words are about */
     bool is_over;   /* quit was given */
 };
 

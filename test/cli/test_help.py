@@ -15,7 +15,7 @@ def words(t, *command):
 @test
 def every_command_has_help_with_an_example(t):
     commands = words(t)
-    t.true({"put", "get", "del", "exists", "scan", "load", "dump", "count", "stat", "compact",
+    t.true({"put", "get", "del", "exists", "scan", "load", "dump", "count", "stat", "keyspaces", "compact",
             "check", "repair", "destroy", "inspect", "shell", "bench", "help",
             "version"} <= set(commands), commands)
     for command in commands:

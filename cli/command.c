@@ -120,6 +120,30 @@ const struct cli_command cli_commands[] = {
      "Deletes only files that are varve's, and the directory if nothing else is in it. Asks first\n"
      "on a terminal, unless --force.\n",
      "varve destroy books\n"},
+    {"checkpoint", "PATH", "copy a store, sharing its files", CLI_OUTSIDE, true, CLI_OPEN_EXISTING,
+     CLI_OPERANDS_FILES, 1, 1, OPTIONS_STORE | CLI_BIT(JSON), cli_run_checkpoint,
+     "The copy is a store of its own, of one moment, which opens at once. Where the file system\n"
+     "allows it the two share files, so it costs little and protects from no damage of the disk.\n",
+     "varve checkpoint books books.before\n"},
+    {"backup", "STORE DIR", "add a backup to a directory, or look after it", CLI_OUTSIDE, false,
+     CLI_OPEN_NOTHING, CLI_OPERANDS_FILES, 1, 2,
+     OPTIONS_STORE | CLI_BIT(LIST) | CLI_BIT(VERIFY) | CLI_BIT(PURGE) | CLI_BIT(ID) |
+         CLI_BIT(JSON) | CLI_BIT(QUIET),
+     cli_run_backup,
+     "Copies what the directory does not have yet, with checksums. With --list, --verify or --purge\n"
+     "the only operand is DIR. Verifying names file and offset of damage, and ends with status 1 if\n"
+     "there is any.\n",
+     "varve backup books /mnt/backups\n"
+     "varve backup --list /mnt/backups\n"
+     "varve backup --verify --id 7 /mnt/backups\n"
+     "varve backup --purge 10 /mnt/backups\n"},
+    {"restore", "DIR STORE", "make a store of a backup", CLI_OUTSIDE, false, CLI_OPEN_NOTHING,
+     CLI_OPERANDS_FILES, 2, 2, CLI_BIT(ID) | CLI_BIT(JSON) | CLI_BIT(QUIET) | CLI_BIT(HELP),
+     cli_run_restore,
+     "Of the newest one, or of that given by --id. Where the store is to be, there must be nothing or\n"
+     "an empty directory. Every byte is checked on the way.\n",
+     "varve restore /mnt/backups books\n"
+     "varve restore /mnt/backups --id 7 books.then\n"},
     {"inspect", "FILE…", "print what a file of a store holds", CLI_OUTSIDE, false, CLI_OPEN_NOTHING,
      CLI_OPERANDS_FILES, 1, ANY_NUMBER,
      CLI_BIT(JSON) | CLI_BIT(LIMIT) | CLI_BIT(KEYS) | CLI_BIT(HELP), cli_run_inspect,

@@ -68,6 +68,9 @@ int cli_run_compact(struct cli_job *job);
 int cli_run_check(struct cli_job *job);
 int cli_run_repair(struct cli_job *job);
 int cli_run_destroy(struct cli_job *job);
+int cli_run_checkpoint(struct cli_job *job); /* backup.c */
+int cli_run_backup(struct cli_job *job);
+int cli_run_restore(struct cli_job *job);
 int cli_run_inspect(struct cli_job *job); /* inspect.c */
 int cli_run_shell(struct cli_job *job);   /* shell.c */
 int cli_run_begin(struct cli_job *job);

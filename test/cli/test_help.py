@@ -15,8 +15,9 @@ def words(t, *command):
 @test
 def every_command_has_help_with_an_example(t):
     commands = words(t)
-    t.true({"put", "get", "del", "exists", "scan", "load", "dump", "count", "stat", "keyspaces", "compact",
-            "check", "repair", "destroy", "inspect", "shell", "bench", "help",
+    t.true({"put", "get", "del", "exists", "scan", "load", "dump", "count", "stat", "keyspaces",
+            "compact", "check", "repair", "destroy", "checkpoint", "backup", "restore", "inspect",
+            "shell", "bench", "help",
             "version"} <= set(commands), commands)
     for command in commands:
         text = t.run(command, "--help").out.decode()

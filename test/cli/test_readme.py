@@ -9,9 +9,8 @@ from harness import VARVE, main, test
 ROOT = pathlib.Path(os.environ.get("VARVE_SOURCE_ROOT", pathlib.Path(__file__).parents[2]))
 
 
-@test
-def the_c_example_of_the_readme_works(t):
-    code = re.search(r"```c\n(.*?)```", (ROOT / "README.md").read_text(), re.S).group(1)
+def check_example(t, number, output):
+    code = re.findall(r"```c\n(.*?)```", (ROOT / "README.md").read_text(), re.S)[number]
     source = t.file("example.c", code.encode())
     build = pathlib.Path(VARVE).parent
     program = str(pathlib.Path(source).with_suffix(""))
@@ -24,7 +23,17 @@ def the_c_example_of_the_readme_works(t):
                    check=True)
     for _ in range(2):  # the second time the store is there already
         out = subprocess.run([program], cwd=t.dir, check=True, capture_output=True).stdout
-        t.equal(out, b"The C Programming Language\n978-0131103627\n978-0262510875\n")
+        t.equal(out, output)
+
+
+@test
+def the_c_example_of_the_readme_works(t):
+    check_example(t, 0, b"The C Programming Language\n978-0131103627\n978-0262510875\n")
+
+
+@test
+def the_example_of_keyspaces_works(t):
+    check_example(t, 1, b"The C Programming Language\n")
 
 
 main()

@@ -234,7 +234,8 @@ VARVE_API int varve_check(const char *path, const varve_options *options, varve_
                           void *context);
 
 /* Makes a damaged store usable again: keeps all data that verifies, sets damaged files aside under
- * the name "<file>.damaged", and reports what is lost. Never called by anything else. */
+ * the name "<file>.damaged", and reports what is lost. Where the MANIFEST is, keyspaces have lost their
+ * names, and are called "lost-" and their id. Never called by anything else. */
 VARVE_API int varve_repair(const char *path, const varve_options *options, varve_report *report,
                            void *context);
 

@@ -10,6 +10,8 @@
 #include "db/store.h"
 #include "db/walk.h"
 
+#include <stdio.h>
+
 static int check_name(const char *name)
 {
     size_t size = name != NULL ? strlen(name) : 0;
@@ -221,6 +223,59 @@ void vv_keyspaces_tidy(struct vv_store *s)
                                   count, NULL);
     (void)rc; /* the next open tries again */
     vv_buf_deinit(&notes);
+}
+
+/* ---- without their notes
+ *
+ * Where the MANIFEST was lost, so were all names. Keys still say whose they are, and must not turn up in
+ * a new keyspace that is given the same id. */
+
+static int name_lost(const struct vv_store *s, uint32_t id, varve_report *report, void *context)
+{
+    struct vv_keyspace *k;
+    char name[32], line[96];
+    (void)snprintf(name, sizeof name, "lost-%u", id);
+    (void)snprintf(line, sizeof line, "keyspace %u has lost its name: it is '%s' now", id, name);
+    int rc = vv_keyspace_new(&s->root->catalog, id, vv_slice_str(name), NULL, &k);
+    if (rc < 0)
+        return rc;
+    rc = note_down(s, k, VV_KEYSPACE_LIVE, NULL);
+    vv_keyspace_free(k);
+    report(context, line);
+    return rc;
+}
+
+/* From keyspace to keyspace: one seek each. */
+static int name_all_lost(const struct vv_store *s, struct vv_iter *it, varve_report *report,
+                         void *context)
+{
+    struct vv_space next = vv_space_of(1);
+    int rc = VV_OK;
+    while (rc == VV_OK && (rc = vv_iter_seek(it, vv_space_slice(&next), VV_SEQ_MAX)) == VV_OK &&
+           it->valid) {
+        uint32_t id = 0;
+        size_t size = vv_space_decode(it->at.key, &id);
+        if (size == 0)
+            return vv_fail(VV_CORRUPT, "a key of %zu bytes is of no keyspace", it->at.key.size);
+        if (vv_catalog_find(&s->root->catalog, id) == NULL)
+            rc = name_lost(s, id, report, context);
+        next = vv_space_end(size == VV_SPACE_SIZE_MAX ? vv_space_ordered(id) : vv_space_of(id));
+    }
+    return rc;
+}
+
+int vv_keyspaces_name_lost(varve *db, varve_report *report, void *context)
+{
+    const struct vv_store *s = db->store;
+    struct vv_engine_iter_options options = {.at = VV_SEQ_NOW};
+    struct vv_iter *it;
+    vv_seq seq;
+    int rc = s->engine->ops->iter(s->engine, &options, &seq, &it);
+    if (rc < 0)
+        return rc;
+    rc = name_all_lost(s, it, report, context);
+    vv_iter_close(it);
+    return rc;
 }
 
 /* ---- finding */

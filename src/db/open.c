@@ -283,6 +283,18 @@ static int repair_locked(struct lsm_context *c, varve_report *report, void *cont
     return rc;
 }
 
+/* The keys of keyspaces are kept; their names were the MANIFEST's. */
+static int restore_names(struct lsm_context *c, varve_report *report, void *context)
+{
+    varve *db;
+    int rc = open_over(c, true, &db);
+    if (rc < 0)
+        return rc;
+    rc = vv_keyspaces_name_lost(db, report, context);
+    int close_rc = varve_close(db);
+    return rc < 0 ? rc : close_rc;
+}
+
 int vv_db_repair(const struct vv_db_world *world, const char *path, const varve_options *options,
                  varve_report *report, void *context)
 {
@@ -292,7 +304,11 @@ int vv_db_repair(const struct vv_db_world *world, const char *path, const varve_
     if (rc < 0)
         return rc;
     struct lsm_context c = {world->env, path, &resolved, &world->tuning, false};
-    rc = repair_locked(&c, report != NULL ? report : report_to_nobody, context);
+    report = report != NULL ? report : report_to_nobody;
+    resolved.mode = VARVE_MODE_EXISTING;
+    rc = repair_locked(&c, report, context);
+    if (rc == VV_OK)
+        rc = restore_names(&c, report, context);
     vv_env_unlock(lock);
     return rc;
 }

@@ -142,6 +142,10 @@ void vv_outgoing_drop(struct vv_store *s, struct vv_outgoing *out);
 /* Once, when the store has been opened: goes on with what was dropped before, as far as it can. */
 void vv_keyspaces_tidy(struct vv_store *s);
 
+/* Gives a name to each keyspace that has keys and no note, as after a repair without a MANIFEST. They are
+ * in the catalog from the next open on. */
+VV_MUST int vv_keyspaces_name_lost(varve *db, varve_report *report, void *context);
+
 /* ---- care.c */
 
 VV_MUST int vv_store_flush(struct vv_store *s);

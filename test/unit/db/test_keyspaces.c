@@ -847,6 +847,48 @@ TEST(a_dropped_keyspace_with_an_order_keeps_the_store_in_order)
     CHECK_OK(varve_close(db));
 }
 
+/* ---- without a MANIFEST */
+
+static void count_lost(void *context, const char *line)
+{
+    *(int *)context += strstr(line, "has lost its name") != NULL;
+}
+
+TEST(a_repair_without_a_manifest_keeps_keyspaces_apart)
+{
+    char path[512], command[1100];
+    varve *db;
+    int lost = 0;
+    (void)snprintf(path, sizeof path, "%s/s", test_tmpdir());
+    CHECK_OK(varve_open(path, NULL, &db));
+    for (int i = 1; i <= 250; i++) {
+        char name[16];
+        (void)snprintf(name, sizeof name, "%d", i);
+        varve_keyspace *ks = create(db, name);
+        if (i % 50 == 1)
+            put(ks, "k", name);
+    }
+    put(db, "k", "default");
+    CHECK_OK(varve_flush(db));
+    put(find(db, "250"), "k", "in the log");
+    CHECK_OK(varve_close(db));
+    (void)snprintf(command, sizeof command, "rm %s/MANIFEST-* %s/CURRENT", path, path);
+    CHECK(system(command) == 0);
+    CHECK_OK(varve_repair(path, NULL, count_lost, &lost));
+    CHECK_EQ_INT(lost, 6);
+    CHECK_OK(varve_open(path, NULL, &db));
+    check_list(db, "default lost-1 lost-51 lost-101 lost-151 lost-201 lost-250 ");
+    check_get(find(db, "lost-51"), "k", "51");
+    check_get(find(db, "lost-250"), "k", "in the log");
+    check_keys(db, NULL, "k ");
+    CHECK_EQ_INT(varve_keyspace_id(create(db, "new")), 251);
+    check_keys(find(db, "new"), NULL, "");
+    CHECK_OK(varve_close(db));
+    lost = 0;
+    CHECK_OK(varve_repair(path, NULL, count_lost, &lost));
+    CHECK_EQ_INT(lost, 0);
+}
+
 /* ---- ends */
 
 TEST(a_reader_sees_the_keyspaces_and_makes_none)

@@ -70,6 +70,7 @@ void vv_commit_init(struct vv_commit *c, const struct vv_commit_setup *setup)
     atomic_init(&c->appended, c->seq_last);
     atomic_init(&c->synced_us, vv_env_now_us(setup->env));
     vv_watch_init(&c->watch, setup->account);
+    vv_gaps_init(&c->gaps, c->seq_last);
     vv_mutex_init(&c->hold_mu, RANK_HOLD);
     vv_mutex_init(&c->engine_mu, RANK_ENGINE);
     vv_mutex_init(&c->settle_mu, RANK_SETTLE);
@@ -93,6 +94,7 @@ void vv_commit_deinit(struct vv_commit *c)
     vv_mutex_deinit(&c->engine_mu);
     vv_mutex_deinit(&c->hold_mu);
     vv_watch_deinit(&c->watch);
+    vv_gaps_deinit(&c->gaps);
 }
 
 /* ---- the queue */
@@ -320,6 +322,9 @@ static int give_numbers(struct vv_commit *c, struct commit_group *g)
         c->seq_last += g->writes[i]->count;
     }
     g->seq_last = c->seq_last;
+    if (VV_UNLIKELY(vv_gaps_look(&c->gaps, c->seq_last)))
+        for (size_t i = 0; i < g->count; i++)
+            vv_gaps_note(&c->gaps, g->writes[i]->ops, g->writes[i]->first);
     return VV_OK;
 }
 

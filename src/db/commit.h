@@ -28,6 +28,7 @@
 #ifndef VV_DB_COMMIT_H
 #define VV_DB_COMMIT_H
 
+#include "db/gaps.h"
 #include "db/poison.h"
 #include "db/watch.h"
 #include "env/env.h"
@@ -61,6 +62,7 @@ struct vv_commit {
     _Atomic(vv_seq) *visible;
     unsigned spins;
     struct vv_watch watch;
+    struct vv_gaps gaps;
 
     alignas(64) _Atomic(struct commit_member *) newest; /* the queue, newest first */
     vv_seq seq_last;                                    /* given out; the leader's */

@@ -155,6 +155,10 @@ static int attach_within(varve_iter *it, bool bounded)
     vv_iter_close(it->walk.inner);
     it->engine_side = engine_side;
     vv_walk_start(&it->walk, inner, it->at);
+    /* A reader's store changes without a commit of ours, and a transaction shows what is not there. */
+    bool own = it->txn == NULL && vv_keyspace_bytewise(it->db->keyspace) &&
+               it->db->store->options.mode != VARVE_MODE_READONLY;
+    it->walk.gaps = own ? &it->db->store->commit.gaps : NULL;
     return VV_OK;
 }
 

@@ -5,6 +5,10 @@
 /* After so many versions of one key in a row, seeking past them is cheaper than stepping. */
 enum { STEPS_MAX = 8 };
 
+/* How many deleted keys in a row are a gap worth remembering; how often to look for one, and to tell
+ * of what was passed so far. */
+enum { GAP_MIN = 64, GAP_LOOK = 16, GAP_TELL = 4096 };
+
 void vv_walk_start(struct vv_walk *w, struct vv_iter *inner, vv_seq at)
 {
     w->inner = inner;
@@ -16,6 +20,10 @@ void vv_walk_deinit(struct vv_walk *w)
 {
     vv_buf_deinit(&w->key);
     vv_buf_deinit(&w->value);
+    vv_buf_deinit(&w->empty_from);
+    vv_buf_deinit(&w->empty_to);
+    vv_buf_deinit(&w->gap_from);
+    vv_buf_deinit(&w->gap_to);
 }
 
 /* ---- helpers */
@@ -46,6 +54,28 @@ static int remember_key(struct vv_walk *w)
     return vv_buf_assign(&w->key, w->inner->at.key);
 }
 
+/* ---- gaps */
+
+/* Whether the remembered key, which is deleted, lies in a known gap, which gap_from and gap_to then
+ * are. */
+static int look_for_gap(struct vv_walk *w)
+{
+    if (!vv_gaps_any(w->gaps) || w->passed % GAP_LOOK != 1)
+        return VV_NOTFOUND;
+    int rc = vv_gaps_find(w->gaps, vv_buf_slice(&w->key), w->at, &w->gap_from, &w->gap_to);
+    w->jumped = w->jumped || rc == VV_OK;
+    return rc;
+}
+
+/* The move has come to its end: what it passed over is a gap from empty_from to `to`. */
+static void tell_gap(struct vv_walk *w, vv_slice to)
+{
+    if (w->gaps != NULL && (w->passed >= GAP_MIN || (w->jumped && w->passed > 1)))
+        vv_gaps_learn(w->gaps, vv_buf_slice(&w->empty_from), to, w->at);
+    w->passed = 0;
+    w->jumped = false;
+}
+
 /* ---- forward */
 
 /* From a version of the remembered key to the first entry of a later key. */
@@ -70,6 +100,30 @@ static int pass_newer(struct vv_walk *w, int *in_a_row)
     return rc == VV_OK ? vv_iter_seek(w->inner, vv_buf_slice(&w->key), w->at) : rc;
 }
 
+/* From the newest visible version of a key, a deletion, to a later key. */
+static int pass_deleted(struct vv_walk *w)
+{
+    int rc = remember_key(w);
+    if (rc < 0 || w->gaps == NULL)
+        return rc < 0 ? rc : pass_key(w);
+    vv_slice key = vv_buf_slice(&w->key);
+    if (w->passed++ == 0 && (rc = vv_buf_assign(&w->empty_from, key)) < 0)
+        return rc;
+    if ((rc = look_for_gap(w)) == VV_OK)
+        return vv_iter_seek(w->inner, vv_buf_slice(&w->gap_to), VV_SEQ_MAX);
+    if (rc < 0)
+        return rc;
+    if (w->passed % GAP_TELL == 0)
+        vv_gaps_learn(w->gaps, vv_buf_slice(&w->empty_from), key, w->at);
+    return pass_key(w);
+}
+
+/* Up to where nothing shows, when a move has found no further entry. */
+static vv_slice empty_end(const struct vv_walk *w)
+{
+    return w->inner->valid ? w->upper : vv_buf_slice(&w->key);
+}
+
 /* From the newest version of a key to the newest one that shows; or, if that is a deletion or there
  * is none, to the next key for which there is one. */
 static int settle_forward(struct vv_walk *w)
@@ -81,14 +135,15 @@ static int settle_forward(struct vv_walk *w)
         if (inner->at.seq > w->at) {
             rc = pass_newer(w, &in_a_row);
         } else if (inner->at.kind == VV_KIND_DELETE) {
-            if ((rc = remember_key(w)) == VV_OK)
-                rc = pass_key(w);
+            rc = pass_deleted(w);
         } else {
+            tell_gap(w, inner->at.key);
             w->entry = inner->at;
             w->state = VV_WALK_FORWARD;
             return VV_OK;
         }
     }
+    tell_gap(w, rc == VV_OK ? empty_end(w) : VV_SLICE_EMPTY);
     return ended(w, rc);
 }
 
@@ -184,6 +239,37 @@ static int pass_key_back(struct vv_walk *w, bool *shows)
     return rc;
 }
 
+/* To the last entry of a key before `from`. */
+static int jump_back(struct vv_walk *w, vv_slice from)
+{
+    struct vv_iter *inner = w->inner;
+    int rc = vv_iter_seek(inner, from, VV_SEQ_MAX);
+    if (rc == VV_OK)
+        rc = inner->valid ? vv_iter_prev(inner) : vv_iter_last(inner);
+    while (rc == VV_OK && inner->valid && vv_order_cmp(w->order, inner->at.key, from) >= 0)
+        rc = vv_iter_prev(inner);
+    return rc;
+}
+
+/* The remembered key does not show; the engine's iterator stands in front of it. */
+static int note_empty_back(struct vv_walk *w)
+{
+    vv_slice key = vv_buf_slice(&w->key);
+    int rc;
+    if (w->gaps == NULL)
+        return VV_OK;
+    if (w->passed++ == 0 && (rc = vv_buf_assign(&w->empty_to, key)) < 0)
+        return rc;
+    if ((rc = look_for_gap(w)) < 0)
+        return rc;
+    if (rc == VV_OK) {
+        if ((rc = vv_buf_assign(&w->empty_from, vv_buf_slice(&w->gap_from))) < 0)
+            return rc;
+        return jump_back(w, vv_buf_slice(&w->gap_from));
+    }
+    return vv_buf_assign(&w->empty_from, key);
+}
+
 /* From the oldest version of a key backward to the first key that shows. */
 static int settle_backward(struct vv_walk *w)
 {
@@ -193,13 +279,17 @@ static int settle_backward(struct vv_walk *w)
     while (rc == VV_OK && inner->valid && !before(w, inner->at.key)) {
         if ((rc = remember_key(w)) == VV_OK)
             rc = pass_key_back(w, &shows);
+        if (rc == VV_OK && !shows)
+            rc = note_empty_back(w);
         if (rc == VV_OK && shows) {
+            tell_gap(w, vv_buf_slice(&w->empty_to));
             w->entry.key = vv_buf_slice(&w->key);
             w->entry.value = vv_buf_slice(&w->value);
             w->state = VV_WALK_BACKWARD;
             return VV_OK;
         }
     }
+    tell_gap(w, rc == VV_OK ? vv_buf_slice(&w->empty_to) : VV_SLICE_EMPTY);
     return ended(w, rc);
 }
 

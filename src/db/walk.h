@@ -13,6 +13,7 @@
 #define VV_DB_WALK_H
 
 #include "base/buf.h"
+#include "db/gaps.h"
 #include "kv/iter.h"
 #include "kv/order.h"
 
@@ -34,6 +35,15 @@ struct vv_walk {
     struct vv_entry entry; /* valid on an entry, until the next move */
     struct vv_buf key;     /* the present key, or the one being passed */
     struct vv_buf value;   /* of the entry shown, when it is copied */
+
+    /* For passing over what is deleted in one step. Set where what `inner` shows is the store's own,
+     * in bytewise order; else NULL. */
+    struct vv_gaps *gaps;
+    uint32_t passed;          /* deleted keys in a row, in this move */
+    bool jumped;              /* over a gap, in this move */
+    struct vv_buf empty_from; /* nothing shows from here */
+    struct vv_buf empty_to;   /* up to here, itself excluded: going backward */
+    struct vv_buf gap_from, gap_to;
 };
 
 /* Starts before the first move. Keeps the buffers of an earlier walk; zeroed memory has none. */

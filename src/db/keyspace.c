@@ -166,63 +166,90 @@ int varve_keyspace_drop(varve_keyspace *keyspace)
     return rc;
 }
 
-static int is_empty(const struct vv_store *s, const struct vv_keyspace *k, bool *out)
+/* One pass over what shows behind the first dropped keyspace: a key that is found tells of all dropped
+ * keyspaces before it that nothing is left. Looking into each by itself would pass the same tombstones
+ * again and again. */
+struct tidying {
+    struct vv_store *s;
+    struct vv_walk walk;
+    bool started, ended;
+    struct vv_buf notes; /* of struct vv_note: those of which nothing is left to say */
+};
+
+/* Keyspaces come in the order of their bytes. */
+static int is_empty(struct tidying *t, const struct vv_keyspace *k, bool *out)
 {
-    struct vv_engine *e = s->engine;
-    struct vv_engine_iter_options options = {.at = VV_SEQ_NOW};
-    struct vv_inner_range range;
-    struct vv_walk walk = {.order = &s->order};
-    struct vv_iter *inner;
-    vv_seq seq;
-    int rc = vv_inner_range_init(&range, k, VV_SLICE_EMPTY, VV_SLICE_EMPTY);
-    if (rc < 0)
-        return rc;
-    walk.lower = options.lower = range.from.key;
-    walk.upper = options.upper = range.to.key;
-    if ((rc = e->ops->iter(e, &options, &seq, &inner)) == VV_OK) {
-        vv_walk_start(&walk, inner, seq);
-        rc = vv_walk_first(&walk);
-        *out = rc == VV_END;
-        vv_walk_deinit(&walk);
-        vv_iter_close(inner);
+    struct vv_space first = vv_space_first(k->space);
+    struct vv_space end = vv_space_end(k->space);
+    int rc = VV_OK;
+    if (!t->started || (!t->ended && vv_slice_cmp(t->walk.entry.key, vv_space_slice(&first)) < 0)) {
+        rc = vv_walk_seek(&t->walk, vv_space_slice(&first));
+        t->started = true;
+        t->ended = rc == VV_END;
     }
-    vv_inner_range_deinit(&range);
+    *out = t->ended || vv_slice_cmp(t->walk.entry.key, vv_space_slice(&end)) >= 0;
     return rc < 0 ? rc : VV_OK;
 }
 
-/* Of the dropped keyspaces: the ids of those of which nothing is left to say. */
-static int gather_gone(struct vv_store *s, struct vv_buf *notes)
+static int tidy_one(struct tidying *t, const struct vv_keyspace *k, bool is_last)
 {
-    const struct vv_catalog *c = &s->root->catalog;
+    bool empty = false;
+    struct vv_note gone = {k->id, VV_SLICE_EMPTY};
+    int rc = is_empty(t, k, &empty);
+    if (rc == VV_OK && !empty)
+        rc = vv_store_clear(&k->handle);
+    if (rc == VV_OK && empty && vv_keyspace_bytewise(k) && !is_last)
+        rc = vv_buf_append(&t->notes, &gone, sizeof gone);
+    return rc;
+}
+
+enum order_kind { BYTEWISE_ONES, ORDERED_ONES };
+
+static int tidy_those(struct tidying *t, enum order_kind kind)
+{
+    const struct vv_catalog *c = &t->s->root->catalog;
     uint32_t count = atomic_load(&c->count);
     int rc = VV_OK;
     for (uint32_t id = 1; rc == VV_OK && id < count; id++) {
         const struct vv_keyspace *k = vv_catalog_find(c, id);
-        bool empty = false;
-        if (k == NULL || vv_keyspace_live(k))
-            continue;
-        rc = is_empty(s, k, &empty);
-        if (rc == VV_OK && !empty)
-            rc = vv_store_clear(&k->handle);
-        struct vv_note gone = {id, VV_SLICE_EMPTY};
-        if (rc == VV_OK && empty && vv_keyspace_bytewise(k) && id < count - 1)
-            rc = vv_buf_append(notes, &gone, sizeof gone);
+        if (k != NULL && !vv_keyspace_live(k) && vv_keyspace_bytewise(k) == (kind == BYTEWISE_ONES))
+            rc = tidy_one(t, k, id == count - 1);
     }
     return rc;
 }
 
+static bool any_dropped(const struct vv_catalog *c)
+{
+    uint32_t count = atomic_load(&c->count);
+    for (uint32_t id = 1; id < count; id++) {
+        const struct vv_keyspace *k = vv_catalog_find(c, id);
+        if (k != NULL && !vv_keyspace_live(k))
+            return true;
+    }
+    return false;
+}
+
 void vv_keyspaces_tidy(struct vv_store *s)
 {
-    struct vv_buf notes = VV_BUF_INIT;
-    if (s->options.mode == VARVE_MODE_READONLY || s->engine->ops->note == NULL)
+    struct tidying t = {.s = s, .walk = {.order = &s->order}};
+    struct vv_engine *e = s->engine;
+    struct vv_engine_iter_options options = {.at = VV_SEQ_NOW};
+    struct vv_iter *inner;
+    vv_seq seq;
+    if (s->options.mode == VARVE_MODE_READONLY || e->ops->note == NULL ||
+        !any_dropped(&s->root->catalog) || e->ops->iter(e, &options, &seq, &inner) < 0)
         return;
-    int rc = gather_gone(s, &notes);
-    size_t count = notes.size / sizeof(struct vv_note);
+    vv_walk_start(&t.walk, inner, seq);
+    int rc = tidy_those(&t, BYTEWISE_ONES);
+    if (rc == VV_OK)
+        rc = tidy_those(&t, ORDERED_ONES);
+    vv_walk_deinit(&t.walk);
+    vv_iter_close(inner);
+    size_t count = t.notes.size / sizeof(struct vv_note);
     if (rc == VV_OK && count > 0)
-        rc = s->engine->ops->note(s->engine, (const struct vv_note *)(const void *)notes.data,
-                                  count, NULL);
+        rc = e->ops->note(e, (const struct vv_note *)(const void *)t.notes.data, count, NULL);
     (void)rc; /* the next open tries again */
-    vv_buf_deinit(&notes);
+    vv_buf_deinit(&t.notes);
 }
 
 /* ---- without their notes

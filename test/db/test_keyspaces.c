@@ -656,3 +656,36 @@ TEST(thousands_of_keyspaces_cost_little_and_idle_ones_pin_no_log)
     }
     CHECK_OK(varve_close(db));
 }
+
+TEST(a_store_opens_at_once_after_thousands_were_dropped)
+{
+    enum { COUNT = 3000 };
+    struct vv_env *env;
+    varve *db;
+    varve_keyspace *ks, *last = NULL;
+    char name[32];
+    CHECK_OK(vv_env_sim_new(test_seed(), &env));
+    struct vv_db_world world = {.env = env, .stepped = true};
+    varve_options options = threaded();
+    CHECK_OK(vv_db_open(&world, "/store", &options, &db));
+    for (int i = 0; i < COUNT; i++) {
+        (void)snprintf(name, sizeof name, "keyspace %d", i);
+        CHECK_OK(varve_keyspace_create(db, name, NULL, &ks));
+        CHECK_OK(varve_put(ks, str("k"), str(name)));
+        if (last != NULL && i % 3 != 0)
+            CHECK_OK(varve_keyspace_drop(last));
+        last = ks;
+    }
+    for (int round = 0; round < 3; round++) {
+        int count = 0;
+        CHECK_OK(varve_close(db));
+        double start = seconds();
+        CHECK_OK(vv_db_open(&world, "/store", &options, &db));
+        CHECK(seconds() - start < 20);
+        printf("opened in %.3f s\n", seconds() - start);
+        CHECK_OK(varve_keyspace_list(db, count_name, &count));
+        CHECK_EQ_INT(count, 1 + COUNT / 3);
+    }
+    CHECK_OK(varve_close(db));
+    vv_env_sim_free(env);
+}

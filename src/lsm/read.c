@@ -92,9 +92,11 @@ static int get_from_run(struct vv_lsm *lsm, const struct vv_run *run, vv_slice k
     return get_from_table(lsm, run->tables[index], key, hash, seq, out);
 }
 
+/* Leaves nothing to release again. */
 static void found_release(struct found *found)
 {
     vv_memtable_unref(found->memtable);
+    found->memtable = NULL;
     vv_table_hit_release(&found->hit);
 }
 

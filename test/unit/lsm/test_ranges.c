@@ -346,6 +346,25 @@ static uint64_t merged_bytes(struct world *w)
     return stats.compaction_bytes_read;
 }
 
+/* What a tombstone hides in its own memtable was held by the lookup, and is let go of once. */
+TEST(asking_for_what_a_range_hides_lets_go_of_it_once)
+{
+    struct world w;
+    struct vv_look look;
+    struct world_write write = {0};
+    world_create(&w);
+    world_write(&w, "b", 1, 100);
+    CHECK_OK(vv_batch_delete_range(&write.batch, vv_slice_str("a"), vv_slice_str("c")));
+    CHECK_OK(world_commit(&w, &write));
+    for (int i = 0; i < 5; i++)
+        CHECK_RC(w.engine->ops->look(w.engine, VV_SEQ_NOW, vv_slice_str("b"), &look), VV_NOTFOUND);
+    world_write(&w, "b", 2, 100);
+    world_check(&w, "b", 2, 100);
+    world_flush(&w);
+    world_check(&w, "b", 2, 100);
+    world_free(&w);
+}
+
 TEST(tables_that_a_range_covers_go_unread_once_no_snapshot_needs_them)
 {
     struct story *s = &story;

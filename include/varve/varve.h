@@ -720,7 +720,8 @@ typedef struct varve_stats {
     uint64_t put_us_slots[VARVE_TIME_SLOTS], get_us_slots[VARVE_TIME_SLOTS];
 
     /* In hundredths, since the store was opened or, the second, now; 0 where nothing is known yet. */
-    uint64_t write_amplification_x100; /* bytes written to the device for each byte given to write */
+    uint64_t
+        write_amplification_x100; /* bytes written to the device for each byte given to write */
     uint64_t space_amplification_x100; /* bytes on disk for each byte of live data, from 1 MiB on */
     uint64_t read_runs; /* sorted places that a lookup may have to ask: memtables aside */
 } varve_stats;

@@ -75,7 +75,8 @@ static inline double vv_table_hides(const struct vv_table_meta *t)
  * tombstones, nothing that expires. */
 static inline bool vv_table_clean(const struct vv_table_meta *t)
 {
-    return t->facts.tombstones == 0 && t->facts.ranges == 0 && t->facts.max_seq == 0 && t->facts.expiring == 0;
+    return t->facts.tombstones == 0 && t->facts.ranges == 0 && t->facts.max_seq == 0 &&
+           t->facts.expiring == 0;
 }
 
 #endif

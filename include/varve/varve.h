@@ -334,6 +334,27 @@ typedef struct varve_write_options {
  * a batch that asked for more and could not be made durable has been applied all the same. */
 VARVE_API int varve_write(varve *db, const varve_batch *batch, const varve_write_options *options);
 
+/* -------------------------------------------------------------------------------------- columns
+ *
+ * Many entries as contiguous bytes and offsets into them, as language bindings have them: nothing is
+ * allocated or called for a single entry. */
+
+/* Entry i is the bytes of `data` from offsets[i] up to offsets[i + 1]; there is one offset more than
+ * entries, none is below the one before, and the first need not be 0. The offsets are 64 bits wide,
+ * or else `offsets` is NULL and `offsets32` has them: Arrow's layouts of large binary and binary. */
+typedef struct varve_column {
+    const void *data;
+    const uint64_t *offsets;
+    const uint32_t *offsets32;
+} varve_column;
+
+/* Puts `count` entries, as one batch does: all of them become visible together or none, and of a key
+ * that comes twice the later value counts. Costs as varve_write. `options` may be NULL. VARVE_INVALID
+ * for offsets that descend, VARVE_TOOBIG beyond the limits of a key, a value or a batch: both name the
+ * entry. */
+VARVE_API int varve_write_columns(varve *db, size_t count, const varve_column *keys,
+                                  const varve_column *values, const varve_write_options *options);
+
 /* ---------------------------------------------------------------------------------- keyspaces
  *
  * A store holds keyspaces: sets of keys that know nothing of each other, each in its own order. All
@@ -449,6 +470,13 @@ VARVE_API int varve_iter_value(varve_iter *iter, varve_slice *out);
  * entry, at about 1 MiB of keys and values. */
 VARVE_API int varve_iter_chunk(varve_iter *iter, varve_slice *keys, varve_slice *values, size_t max,
                                size_t *count);
+
+/* The same in columns: appends entries to contiguous buffers of the iterator's own, until there are
+ * `count_max` or about `bytes_max` bytes of keys and values (0: 1 MiB), with at least one. Both columns
+ * come with wide offsets that begin with 0; they can be given to varve_write_columns. `values` may be
+ * NULL. Valid until the next call on the iterator. VARVE_END when there is none left (`*count` is 0). */
+VARVE_API int varve_iter_columns(varve_iter *iter, size_t count_max, size_t bytes_max,
+                                 varve_column *keys, varve_column *values, size_t *count);
 
 /* Moves the iterator's moment to now, and lets go of old files. It is unpositioned afterwards.
  * VARVE_INVALID for an iterator on a snapshot. */

@@ -23,6 +23,12 @@ enum {
     BUSY_WAIT_US = 20,
 };
 
+/* Entries gathered: their bytes, and where each ends. */
+struct column {
+    struct vv_buf data;
+    struct vv_buf offsets; /* of uint64_t; begins with 0 */
+};
+
 struct varve_iter {
     varve *db; /* referenced */
     _Atomic(int) busy;
@@ -43,6 +49,7 @@ struct varve_iter {
     struct vv_pin value;        /* of the present entry, if it had to be fetched */
     bool value_fetched;
     struct vv_buf chunk;
+    struct column key_column, value_column;
 
     struct varve_iter *older, *newer; /* protected by the list's lock */
 };
@@ -176,9 +183,17 @@ static int attach(varve_iter *it)
     return attach_within(it, true);
 }
 
+static void column_deinit(struct column *column)
+{
+    vv_buf_deinit(&column->data);
+    vv_buf_deinit(&column->offsets);
+}
+
 static void iter_free(varve_iter *it)
 {
     vv_walk_deinit(&it->walk);
+    column_deinit(&it->key_column);
+    column_deinit(&it->value_column);
     vv_buf_deinit(&it->lower);
     vv_buf_deinit(&it->upper);
     vv_buf_deinit(&it->chunk);
@@ -591,6 +606,77 @@ int varve_iter_chunk(varve_iter *it, varve_slice *keys, varve_slice *values, siz
     count(&it->nexts, n);
     if (rc >= 0) {
         place(it, keys, values, n);
+        *gathered = n;
+    }
+    return end(it, rc);
+}
+
+/* ---- in columns */
+
+static int column_begin(struct column *column)
+{
+    static const uint64_t first = 0;
+    vv_buf_clear(&column->data);
+    vv_buf_clear(&column->offsets);
+    return vv_buf_append(&column->offsets, &first, sizeof first);
+}
+
+static int column_add(struct column *column, vv_slice bytes)
+{
+    int rc = vv_buf_append_slice(&column->data, bytes);
+    uint64_t end_at = column->data.size;
+    return rc == VV_OK ? vv_buf_append(&column->offsets, &end_at, sizeof end_at) : rc;
+}
+
+static varve_column column_shown(const struct column *column)
+{
+    return (varve_column){column->data.data, (const uint64_t *)(const void *)column->offsets.data,
+                          NULL};
+}
+
+static int add_to_columns(varve_iter *it, bool with_values)
+{
+    vv_slice value = VV_SLICE_EMPTY;
+    int rc = with_values ? fetch_value(it, &value) : VV_OK;
+    if (rc == VV_OK)
+        rc = column_add(&it->key_column, shown_key(it));
+    return rc == VV_OK && with_values ? column_add(&it->value_column, value) : rc;
+}
+
+static int fill_columns(varve_iter *it, size_t count_max, size_t bytes_max, bool with_values,
+                        size_t *gathered)
+{
+    int rc = column_begin(&it->key_column);
+    if (rc == VV_OK)
+        rc = column_begin(&it->value_column);
+    while (rc == VV_OK && *gathered < count_max &&
+           it->key_column.data.size + it->value_column.data.size < bytes_max) {
+        if ((rc = step(it, VV_SCAN_NEXT)) == VV_OK &&
+            (rc = add_to_columns(it, with_values)) == VV_OK)
+            ++*gathered;
+    }
+    if (rc < 0)
+        it->walk.state = VV_WALK_FAILED;
+    return rc == VV_END && *gathered > 0 ? VV_OK : rc;
+}
+
+int varve_iter_columns(varve_iter *it, size_t count_max, size_t bytes_max, varve_column *keys,
+                       varve_column *values, size_t *gathered)
+{
+    size_t n = 0;
+    if (keys == NULL || gathered == NULL || count_max == 0)
+        return vv_fail(VV_INVALID, "nowhere to put the entries");
+    int rc = begin(it);
+    if (rc < 0)
+        return rc;
+    if (it->keys_only && values != NULL)
+        return end(it, vv_fail(VV_INVALID, "the iterator was opened for keys only"));
+    rc = fill_columns(it, count_max, bytes_max > 0 ? bytes_max : CHUNK_BYTES, values != NULL, &n);
+    count(&it->nexts, n);
+    if (rc >= 0) {
+        *keys = column_shown(&it->key_column);
+        if (values != NULL)
+            *values = column_shown(&it->value_column);
         *gathered = n;
     }
     return end(it, rc);

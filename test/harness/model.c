@@ -34,6 +34,7 @@ static const uint32_t default_weights[MODEL_OP_COUNT] = {
     [MODEL_STATS] = 2,         [MODEL_VERIFY] = 1,
     [MODEL_READONLY] = 2,      [MODEL_CHECKPOINT] = 1,
     [MODEL_REOPEN] = 5,        [MODEL_CRASH] = 6,
+    [MODEL_COLUMNS] = 6,
 };
 
 static const char *const level_names[] = {"default", "none", "os", "interval", "disk"};
@@ -143,12 +144,18 @@ static void write_range(struct model *m)
 
 static void write_many(struct model *m, size_t count, enum rig_manner manner)
 {
-    static const char *const names[] = {"plain", "batch", "transaction", "exclusive transaction"};
+    static const char *const names[] = {"plain", "batch", "transaction", "exclusive transaction",
+                                        "columns"};
     struct rig_change changes[BATCH_BIG_MAX];
     enum varve_durability level = level_draw(m);
 
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         changes[i] = change_draw(m);
+        if (manner == RIG_COLUMNS) {
+            changes[i].gone = false;
+            changes[i].to = VV_SLICE_EMPTY;
+        }
+    }
     trail_note("commit %" PRIu64 ": %s of %zu, level %s", m->rig.oracle.last + 1, names[manner],
                count, level_names[level]);
     TRAIL_OK(rig_write(&m->rig, changes, count, level, manner));
@@ -355,6 +362,7 @@ static void op_do(struct model *m, enum model_op op)
     case MODEL_DELETE: write_one(m, true); break;
     case MODEL_DELETE_RANGE: write_range(m); break;
     case MODEL_BATCH: write_many(m, 1 + vv_rng_below(&m->rng, BATCH_MAX), RIG_BATCH); break;
+    case MODEL_COLUMNS: write_many(m, 1 + vv_rng_below(&m->rng, BATCH_MAX), RIG_COLUMNS); break;
     case MODEL_BATCH_BIG: write_many(m, BATCH_BIG_MAX, RIG_BATCH); break;
     case MODEL_TXN:
         write_many(m, 1 + vv_rng_below(&m->rng, BATCH_MAX),

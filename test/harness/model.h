@@ -12,6 +12,7 @@ enum model_op {
     MODEL_DELETE_RANGE,
     MODEL_BATCH,
     MODEL_BATCH_BIG, /* larger than a memtable */
+    MODEL_COLUMNS,   /* puts alone, by columns */
     MODEL_TXN,       /* the same by a transaction */
     MODEL_GET,
     MODEL_GET_INTO,

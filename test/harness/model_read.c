@@ -231,6 +231,29 @@ static void expect_cursor(const struct model *m, const struct model_cursor *c, v
     expect_value(oracle_at(o, c->at, c->index), o->keys[c->index].key, sample_private(value));
 }
 
+static varve_slice column_entry(const varve_column *column, size_t i)
+{
+    uint64_t from = column->offsets[i];
+
+    return varve_bytes((const uint8_t *)column->data + from, column->offsets[i + 1] - from);
+}
+
+/* As varve_iter_chunk, by way of columns. */
+static int gather_columns(struct model *m, varve_iter *iter, varve_slice *keys, varve_slice *values,
+                          size_t max, size_t *count)
+{
+    varve_column key_column, value_column;
+    int rc = varve_iter_columns(iter, max, vv_rng_below(&m->rng, 4000), &key_column,
+                                values ? &value_column : NULL, count);
+
+    for (size_t i = 0; rc == VARVE_OK && i < *count; i++) {
+        keys[i] = column_entry(&key_column, i);
+        if (values)
+            values[i] = column_entry(&value_column, i);
+    }
+    return rc;
+}
+
 static void expect_chunk(struct model *m, struct model_cursor *c, varve_iter *iter)
 {
     varve_slice keys[MULTI_MAX];
@@ -238,7 +261,9 @@ static void expect_chunk(struct model *m, struct model_cursor *c, varve_iter *it
     bool with_values = !c->keys_only && vv_rng_one_in(&m->rng, 2);
     size_t max = 1 + vv_rng_below(&m->rng, MULTI_MAX);
     size_t count = 777;
-    int rc = varve_iter_chunk(iter, keys, with_values ? values : NULL, max, &count);
+    int rc = (vv_rng_one_in(&m->rng, 2)
+                  ? gather_columns(m, iter, keys, with_values ? values : NULL, max, &count)
+                  : varve_iter_chunk(iter, keys, with_values ? values : NULL, max, &count));
 
     cursor_next(m, c);
     if (c->state != CURSOR_ON) {

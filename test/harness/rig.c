@@ -334,17 +334,49 @@ static int batch_write(struct rig *r, const struct oracle_change *changes, size_
     return rc;
 }
 
+/* Puts alone, as columns whose offsets are of either width. */
+static int columns_write(struct rig *r, const struct oracle_change *changes, size_t count,
+                         enum varve_durability level)
+{
+    varve_write_options options = VARVE_WRITE_OPTIONS_INIT;
+    uint64_t key_ends[CHANGES_MAX + 1] = {0};
+    uint32_t value_ends[CHANGES_MAX + 1] = {0};
+    struct vv_buf keys = VV_BUF_INIT, values = VV_BUF_INIT;
+    int rc = VARVE_OK;
+
+    options.durability = level;
+    for (size_t i = 0; rc == VARVE_OK && i < count; i++) {
+        if ((rc = vv_buf_append_slice(&keys, changes[i].key)) == VARVE_OK)
+            rc = vv_buf_append_slice(&values, changes[i].value);
+        key_ends[i + 1] = keys.size;
+        value_ends[i + 1] = (uint32_t)values.size;
+    }
+    if (rc == VARVE_OK)
+        rc = varve_write_columns(
+            r->db, count, &(varve_column){.data = keys.data, .offsets = key_ends},
+            &(varve_column){.data = values.data, .offsets32 = value_ends}, &options);
+    vv_buf_deinit(&keys);
+    vv_buf_deinit(&values);
+    return rc;
+}
+
 static int changes_write(struct rig *r, const struct oracle_change *changes, size_t count,
                          enum varve_durability level, enum rig_manner manner)
 {
     bool ranges = false;
+    bool puts = true;
 
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         ranges = ranges || changes[i].to.data != NULL;
+        puts = puts && !changes[i].gone;
+    }
+    if (manner == RIG_COLUMNS && puts && !ranges && r->mirrors == 0)
+        return columns_write(r, changes, count, level);
     if ((manner == RIG_TXN || manner == RIG_EXCLUSIVE) && !ranges)
         return txn_write(r->views, r->mirrors + 1, &r->oracle, changes, count,
                          manner == RIG_TXN ? VARVE_TXN_OPTIMISTIC : VARVE_TXN_EXCLUSIVE, level);
-    if (manner == RIG_BATCH || count != 1 || r->mirrors > 0 || level != VARVE_DURABILITY_DEFAULT)
+    if (manner == RIG_BATCH || manner == RIG_COLUMNS || count != 1 || r->mirrors > 0 ||
+        level != VARVE_DURABILITY_DEFAULT)
         return batch_write(r, changes, count, level);
     if (ranges)
         return varve_delete_range(r->db, sample_public(changes[0].key),

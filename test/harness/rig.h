@@ -87,11 +87,11 @@ void rig_options_complete(varve_options *options);
 int rig_open(struct rig *r);
 int rig_close(struct rig *r);
 
-/* One commit: a single change by put or delete, several (or RIG_BATCH) by a batch, or all by an
- * optimistic or exclusive transaction. One that fails
+/* One commit: a single change by put or delete, several (or RIG_BATCH) by a batch, puts alone by
+ * columns (RIG_COLUMNS), or all by an optimistic or exclusive transaction. One that fails
  * while the store goes on taking writes never happened. One that failed for good is in doubt; those
  * refused by VARVE_READONLY afterwards were never tried. */
-enum rig_manner { RIG_PLAIN, RIG_BATCH, RIG_TXN, RIG_EXCLUSIVE };
+enum rig_manner { RIG_PLAIN, RIG_BATCH, RIG_TXN, RIG_EXCLUSIVE, RIG_COLUMNS };
 int rig_write(struct rig *r, const struct rig_change *changes, size_t count,
               enum varve_durability level, enum rig_manner manner);
 

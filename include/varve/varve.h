@@ -172,6 +172,38 @@ typedef struct varve_comparator {
     void *context;
 } varve_comparator;
 
+/* What an operator puts its result into, piece by piece. Copies. VARVE_TOOBIG, VARVE_NOMEM. */
+typedef struct varve_merge_result varve_merge_result;
+VARVE_API int varve_merge_append(varve_merge_result *result, const void *data, size_t size);
+
+/* How values come about that are not put but merged: `operands`, oldest first, at least one, are applied
+ * to `base` (NULL: there is no value). Both functions must depend on their arguments only, must not
+ * call into varve but for varve_merge_append, and are called from any thread. They return VARVE_OK; any
+ * other number says that they cannot make sense of what they see: reading the key then gives
+ * VARVE_INVALID, and all that is stored is kept. `partial` makes one operand that does what several
+ * do, and may be NULL; without it each read pays for all operands since the last full merge. A store
+ * remembers the name, from the first varve_merge on, and refuses another. */
+typedef struct varve_merge_operator {
+    const char *name; /* 1 to 255 bytes */
+    int (*full)(void *context, varve_slice key, const varve_slice *base,
+                const varve_slice *operands, size_t count, varve_merge_result *result);
+    int (*partial)(void *context, varve_slice key, const varve_slice *operands, size_t count,
+                   varve_merge_result *result);
+    void *context; /* lives as long as the store */
+} varve_merge_operator;
+
+/* The operators that varve brings along; NULL for other names. Never to be freed.
+ *   add_i64   8 bytes, little-endian, two's complement: the sum, which wraps round. No value is 0.
+ *             Values and operands of other sizes are refused, as above
+ *   append    all, with a comma between each two
+ *   max, min  the largest, the smallest, compared bytewise
+ *   or        bit by bit; as long as the longest, shorter ones are filled up with zeros */
+VARVE_API const varve_merge_operator *varve_merge_operator_named(const char *name);
+
+/* The operator `append` with another separator, which may be empty and must live as long as the store
+ * that it is given to. The store does not remember the separator. */
+VARVE_API int varve_merge_operator_append(const char *separator, varve_merge_operator *out);
+
 /* Zero means default everywhere; start from VARVE_OPTIONS_INIT, which sets `size`. */
 typedef struct varve_options {
     size_t size; /* sizeof(varve_options) */
@@ -189,17 +221,25 @@ typedef struct varve_options {
     /* The comparators of all keyspaces that have one. An array that is read during the open only. */
     const varve_comparator *comparators;
     size_t comparator_count;
+    /* For varve_merge, in all keyspaces; NULL: none. Copied. A store opens without the operator of its
+     * operands, too: keys that have any then cannot be read (VARVE_UNSUPPORTED), all else works. */
+    const varve_merge_operator *merge;
+    /* The time, in milliseconds since 1970, for what expires; NULL: the system's clock. Called from any
+     * thread; must not call into varve. */
+    uint64_t (*clock)(void *context);
+    void *clock_context;
 } varve_options;
 
 #define VARVE_OPTIONS_INIT                                                                         \
     {                                                                                              \
         sizeof(varve_options), VARVE_MODE_CREATE, VARVE_ENGINE_DEFAULT, VARVE_DURABILITY_DEFAULT,  \
-            0, 0, VARVE_COMPRESSION_DEFAULT, NULL, 0, 0, NULL, 0                                   \
+            0, 0, VARVE_COMPRESSION_DEFAULT, NULL, 0, 0, NULL, 0, NULL, NULL, NULL                 \
     }
 
 /* Sets options from text as "memory_budget=256MiB,durability=disk". Names: mode (create, existing,
  * exclusive, readonly), engine (lsm), durability (none, os, interval, disk), sync_interval_ms,
- * memory_budget, compression (none, lz4, zstd), background_threads, value_log_min. Sizes take the
+ * memory_budget, compression (none, lz4, zstd), background_threads, value_log_min, merge (a name for
+ * varve_merge_operator_named). Sizes take the
  * suffixes K, M, G of 1024 (also Ki or KiB). VARVE_INVALID names the word that is wrong, and changes
  * nothing. */
 VARVE_API int varve_options_set(varve_options *options, const char *text);
@@ -281,6 +321,71 @@ VARVE_API int varve_get_at(varve *db, const varve_snapshot *at, varve_slice key,
 VARVE_API int varve_multi_get_at(varve *db, const varve_snapshot *at, size_t count,
                                  const varve_slice *keys, varve_pinned *values, int *results);
 
+/* ------------------------------------------------------------------------------------- expiry
+ *
+ * A value may be put for a time. When it is over the key is absent at once, for all reads, also those
+ * of older snapshots and iterators; merging removes it from disk, without being asked to.
+ *
+ * Recorded is the moment at which a value expires, so closing the store and moving it changes
+ * nothing. The moment counts by the store's time: the system's clock, or varve_options.clock, but the
+ * store's time never falls. While a store is open, what has expired stays so whatever happens to the
+ * clock; the latest moment at which anything was taken for expired is made durable by each flush and
+ * merge and by varve_close, and a store opened again does not fall behind that. So after a crash, and
+ * only if the clock was set back, what expired after the last flush or merge may be there again, until
+ * the clock gets there. A clock that jumps ahead expires what it jumps over. */
+
+/* As varve_put; the value expires `ttl_ms` milliseconds from now (VARVE_INVALID for 0). A later put of
+ * the key, with or without a time, replaces the time, too. Costs as a put. */
+VARVE_API int varve_put_ttl(varve *db, varve_slice key, varve_slice value, uint64_t ttl_ms);
+
+/* How long the key's value still has, in milliseconds; VARVE_TTL_NONE when it does not expire.
+ * VARVE_NOTFOUND. Costs as a get. */
+#define VARVE_TTL_NONE UINT64_MAX
+VARVE_API int varve_ttl(varve *db, varve_slice key, uint64_t *ttl_ms);
+
+/* Let the value that the key has expire so long from now, at that moment (milliseconds since 1970), or
+ * never. A moment that has passed deletes the key. VARVE_NOTFOUND when there is no value. Atomic, as all
+ * of the next section. The value is written again: costs as a get and a put. */
+VARVE_API int varve_expire(varve *db, varve_slice key, uint64_t ttl_ms);
+VARVE_API int varve_expire_at(varve *db, varve_slice key, uint64_t at_ms);
+VARVE_API int varve_persist(varve *db, varve_slice key);
+
+/* ------------------------------------------------------------------------------ atomic updates
+ *
+ * Each reads and writes one key as one step, against all other writers: no write of the same key by any
+ * function of this header, from any thread, comes in between. They wait for nobody: one that finds
+ * that another write was faster begins anew, and of those that are in each other's way one always
+ * succeeds. Besides their own errors they have those of varve_put and varve_get. */
+
+/* Adds to a counter of 8 bytes, little-endian; a key without a value counts as 0. The sum, which wraps
+ * round, goes to `result` (NULL is fine). A time at which the counter expires stays as it is.
+ * VARVE_INVALID when the value is no counter. */
+VARVE_API int varve_incr(varve *db, varve_slice key, int64_t delta, int64_t *result);
+
+/* Puts `desired` (NULL: deletes the key) if the value is `expected` (NULL: there is none). The new value
+ * does not expire. VARVE_CONFLICT when there is something else; then nothing is changed. */
+VARVE_API int varve_compare_and_swap(varve *db, varve_slice key, const varve_slice *expected,
+                                     const varve_slice *desired);
+
+/* VARVE_CONFLICT when there is a value. */
+VARVE_API int varve_put_if_absent(varve *db, varve_slice key, varve_slice value);
+
+/* Deletes the key and gives the value that it had; unpin it. VARVE_NOTFOUND when there is none. */
+VARVE_API int varve_get_and_delete(varve *db, varve_slice key, varve_pinned *out);
+
+/* --------------------------------------------------------------------------------------- merge
+ *
+ * A merge writes an operand without reading. Reads apply all operands of the key since the last put or
+ * delete, the oldest first; flushes, merges of tables, and every few dozen merges of a key a read and a
+ * put in the background of the call fold them together, so that reads stay cheap. A deleted, expired or
+ * missing value is no base. A base that expires later takes its value with it, not the operands that
+ * were merged onto it: these then stand alone. */
+
+/* Merges the operand by the store's operator (varve_options.merge). VARVE_INVALID without one. Whether
+ * the operator likes the operand shows when the key is read. Costs as a put; unlike varve_incr two
+ * merges of a key never are in each other's way. */
+VARVE_API int varve_merge(varve *db, varve_slice key, varve_slice operand);
+
 /* -------------------------------------------------------------------------------------- batch */
 
 /* Collects changes that happen together or not at all, in order; a later change of the same key
@@ -290,6 +395,16 @@ VARVE_API void varve_batch_free(varve_batch *batch); /* NULL is fine */
 VARVE_API int varve_batch_put(varve_batch *batch, varve_slice key, varve_slice value);
 VARVE_API int varve_batch_delete(varve_batch *batch, varve_slice key);
 VARVE_API int varve_batch_delete_range(varve_batch *batch, varve_slice from, varve_slice to);
+/* As varve_put_ttl; the time counts from the write. */
+VARVE_API int varve_batch_put_ttl(varve_batch *batch, varve_slice key, varve_slice value,
+                                  uint64_t ttl_ms);
+/* As varve_merge. Writing the batch gives VARVE_INVALID when the store has no operator. */
+VARVE_API int varve_batch_merge(varve_batch *batch, varve_slice key, varve_slice operand);
+/* The same in a keyspace; NULL is the default one. */
+VARVE_API int varve_batch_put_ttl_in(varve_batch *batch, const varve_keyspace *keyspace,
+                                     varve_slice key, varve_slice value, uint64_t ttl_ms);
+VARVE_API int varve_batch_merge_in(varve_batch *batch, const varve_keyspace *keyspace,
+                                   varve_slice key, varve_slice operand);
 VARVE_API void varve_batch_clear(varve_batch *batch);
 VARVE_API size_t varve_batch_count(const varve_batch *batch); /* changes in it */
 VARVE_API size_t varve_batch_bytes(const varve_batch *batch); /* of its keys and values, encoded */
@@ -302,6 +417,7 @@ enum varve_change_kind {
     VARVE_CHANGE_PUT = 1,
     VARVE_CHANGE_DELETE = 2,
     VARVE_CHANGE_DELETE_RANGE = 3, /* from `key` up to and excluding `value`; data NULL: open end */
+    VARVE_CHANGE_MERGE = 4,        /* `value` is the operand */
 };
 
 /* One change; its bytes are where they lie. Later releases know more kinds. */
@@ -310,6 +426,7 @@ typedef struct varve_change {
     uint32_t keyspace; /* as varve_keyspace_id; 0 is the default one */
     varve_slice key;
     varve_slice value; /* empty for a deletion */
+    uint64_t ttl_ms;   /* of a put: it expires so long after the write; 0: never */
 } varve_change;
 
 typedef int varve_change_visit(void *context, const varve_change *change);

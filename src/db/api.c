@@ -88,6 +88,37 @@ int varve_put(varve *db, varve_slice key, varve_slice value)
     return end(db, &call, VV_DOOR_PUT, rc);
 }
 
+int varve_put_ttl(varve *db, varve_slice key, varve_slice value, uint64_t ttl_ms)
+{
+    struct vv_call call;
+    int rc = vv_key_check(key);
+    if (rc == VV_OK)
+        rc = vv_value_check(value);
+    if (rc == VV_OK && ttl_ms == 0)
+        rc = vv_fail(VV_INVALID, "a value cannot be put for no time");
+    if (rc < 0 || (rc = vv_store_enter(db, &call)) < 0)
+        return rc;
+    rc = vv_store_put_until(db, vv_slice_from(key), vv_slice_from(value),
+                            vv_present_in(&db->store->present, ttl_ms));
+    if (rc == VV_OK)
+        vv_guard_tally(&call, VV_TALLY_USER_BYTES, key.size + value.size);
+    return end(db, &call, VV_DOOR_PUT, rc);
+}
+
+int varve_merge(varve *db, varve_slice key, varve_slice operand)
+{
+    struct vv_call call;
+    int rc = vv_key_check(key);
+    if (rc == VV_OK)
+        rc = vv_value_check(operand);
+    if (rc < 0 || (rc = vv_store_enter(db, &call)) < 0)
+        return rc;
+    rc = vv_store_merge(db, vv_slice_from(key), vv_slice_from(operand));
+    if (rc == VV_OK)
+        vv_guard_tally(&call, VV_TALLY_USER_BYTES, key.size + operand.size);
+    return end(db, &call, VV_DOOR_PUT, rc);
+}
+
 int varve_delete(varve *db, varve_slice key)
 {
     struct vv_call call;

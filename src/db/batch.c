@@ -3,6 +3,7 @@
 #include "base/alloc.h"
 #include "base/error.h"
 #include "db/store.h"
+#include "kv/expiry.h"
 
 int varve_batch_new(varve_batch **out)
 {
@@ -63,6 +64,55 @@ int varve_batch_put_in(varve_batch *batch, const varve_keyspace *keyspace, varve
         batch->value_largest = value.size;
     batch->puts++;
     return VV_OK;
+}
+
+static void count_put(varve_batch *batch, varve_slice key, varve_slice value)
+{
+    batch->user_bytes += key.size + value.size;
+    batch->puts++;
+}
+
+int varve_batch_put_ttl_in(varve_batch *batch, const varve_keyspace *keyspace, varve_slice key,
+                           varve_slice value, uint64_t ttl_ms)
+{
+    int rc = ttl_ms > 0 ? check_room(batch, key, value)
+                        : vv_fail(VV_INVALID, "a value cannot be put for no time");
+    if (rc == VV_OK)
+        rc = turn_to(batch, keyspace);
+    if (rc == VV_OK)
+        rc = vv_batch_put_expires(&batch->ops, vv_slice_from(key), vv_slice_from(value), ttl_ms);
+    if (rc < 0)
+        return rc;
+    count_put(batch, key, value);
+    if (value.size > batch->value_largest)
+        batch->value_largest = value.size;
+    batch->ttls++;
+    return VV_OK;
+}
+
+int varve_batch_put_ttl(varve_batch *batch, varve_slice key, varve_slice value, uint64_t ttl_ms)
+{
+    return varve_batch_put_ttl_in(batch, NULL, key, value, ttl_ms);
+}
+
+int varve_batch_merge_in(varve_batch *batch, const varve_keyspace *keyspace, varve_slice key,
+                         varve_slice operand)
+{
+    int rc = check_room(batch, key, operand);
+    if (rc == VV_OK)
+        rc = turn_to(batch, keyspace);
+    if (rc == VV_OK)
+        rc = vv_batch_merge(&batch->ops, vv_slice_from(key), vv_slice_from(operand));
+    if (rc < 0)
+        return rc;
+    count_put(batch, key, operand);
+    batch->merges++;
+    return VV_OK;
+}
+
+int varve_batch_merge(varve_batch *batch, varve_slice key, varve_slice operand)
+{
+    return varve_batch_merge_in(batch, NULL, key, operand);
 }
 
 int varve_batch_put(varve_batch *batch, varve_slice key, varve_slice value)
@@ -128,6 +178,8 @@ int varve_batch_append(varve_batch *batch, const varve_batch *more)
     if (more->value_largest > batch->value_largest)
         batch->value_largest = more->value_largest;
     batch->puts += more->puts;
+    batch->ttls += more->ttls;
+    batch->merges += more->merges;
     batch->deletes += more->deletes;
     return VV_OK;
 }
@@ -158,9 +210,14 @@ static varve_change change_of(const struct vv_entry *op)
 {
     if (op->kind == VV_KIND_DELETE_RANGE)
         return range_of(op);
-    enum varve_change_kind kind =
-        op->kind == VV_KIND_DELETE ? VARVE_CHANGE_DELETE : VARVE_CHANGE_PUT;
-    varve_change change = {.kind = kind, .value = vv_slice_to(op->value)};
+    enum varve_change_kind kind = VARVE_CHANGE_PUT;
+    if (op->kind == VV_KIND_DELETE)
+        kind = VARVE_CHANGE_DELETE;
+    else if (op->kind == VV_KIND_MERGE)
+        kind = VARVE_CHANGE_MERGE;
+    varve_change change = {.kind = kind,
+                           .value = vv_slice_to(vv_expiry_strip(op->kind, op->value)),
+                           .ttl_ms = vv_expiry_of(op->kind, op->value)};
     change.key = vv_slice_to(vv_slice_skip(op->key, vv_space_decode(op->key, &change.keyspace)));
     return change;
 }
@@ -186,7 +243,7 @@ void varve_batch_clear(varve_batch *batch)
         return;
     vv_batch_clear(&batch->ops);
     batch->user_bytes = batch->value_largest = 0;
-    batch->puts = batch->deletes = 0;
+    batch->puts = batch->deletes = batch->ttls = batch->merges = 0;
     batch->root = NULL;
 }
 

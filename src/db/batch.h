@@ -13,6 +13,8 @@ struct varve_batch {
     uint64_t user_bytes; /* of all keys and values */
     uint64_t value_largest;
     uint32_t puts, deletes;
+    uint32_t ttls;   /* of the puts: PUT_EXPIRES whose times count from the write */
+    uint32_t merges; /* of the puts, too */
     const struct vv_root
         *root; /* whose keyspaces it has changes for; NULL: the default one's only */
 };

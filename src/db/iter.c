@@ -160,7 +160,8 @@ static int attach_within(varve_iter *it, bool bounded)
     if (it->txn != NULL && (rc = overlay(it, &inner)) < 0)
         return rc;
     vv_iter_close(it->walk.inner);
-    it->engine_side = engine_side;
+    it->engine_side = it->walk.engine_side = engine_side;
+    it->walk.present = &it->db->store->present;
     vv_walk_start(&it->walk, inner, it->at);
     /* A reader's store changes without a commit of ours, and a transaction shows what is not there. */
     bool own = it->txn == NULL && vv_keyspace_bytewise(it->db->keyspace) &&

@@ -10,12 +10,14 @@
 #include "db/options.h"
 
 #include "base/error.h"
+#include "db/merge.h"
+#include "db/present.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 
 enum {
-    WORDS_MAX = 4,
+    WORDS_MAX = 5,
     SYNC_INTERVAL_MS = 1000,
     VALUE_LOG_MIN = 1024,
     BUDGET_SHARE = 8, /* of the memory */
@@ -28,7 +30,7 @@ enum {
 #define BUDGET_LEAST ((uint64_t)64 << 20)
 #define BUDGET_MOST  ((uint64_t)2 << 30)
 
-enum kind { KIND_WORD, KIND_NUMBER, KIND_SIZE };
+enum kind { KIND_WORD, KIND_NUMBER, KIND_SIZE, KIND_OPERATOR };
 
 struct option {
     const char *name;
@@ -50,6 +52,14 @@ static const struct option table[] = {
     {"compression", KIND_WORD, 1, FIELD(compression), 0, 3, {"none", "lz4", "zstd"}},
     {"background_threads", KIND_NUMBER, 0, FIELD(background_threads), 1, THREADS_MAX, {0}},
     {"value_log_min", KIND_SIZE, 0, FIELD(value_log_min), VALUE_LOG_MIN_MIN, UINT32_MAX, {0}},
+    /* The number is the operator's address. */
+    {"merge",
+     KIND_OPERATOR,
+     0,
+     FIELD(merge),
+     1,
+     UINT64_MAX,
+     {"add_i64", "append", "max", "min", "or"}},
 };
 
 enum { OPTION_COUNT = sizeof table / sizeof table[0] };
@@ -130,6 +140,10 @@ static bool parse_value(const struct option *option, vv_slice s, uint64_t *out)
         *out = 0;
         return true;
     }
+    if (option->kind == KIND_OPERATOR) {
+        *out = (uintptr_t)vv_merge_named(s);
+        return *out != 0;
+    }
     if (option->kind != KIND_WORD)
         return parse_number(s, option->kind, out) && in_range(option, *out);
     for (int i = 0; i < WORDS_MAX && option->words[i] != NULL; i++) {
@@ -161,7 +175,7 @@ static int bad_word(vv_slice word, const char *why)
 static void list_values(const struct option *option, char *out, size_t size)
 {
     size_t at = 0;
-    if (option->kind == KIND_WORD) {
+    if (option->kind == KIND_WORD || option->kind == KIND_OPERATOR) {
         for (int i = 0; i < WORDS_MAX && option->words[i] != NULL && at < size; i++)
             at +=
                 (size_t)snprintf(out + at, size - at, "%s%s", i > 0 ? ", " : "", option->words[i]);
@@ -227,7 +241,10 @@ static int print_value(const struct option *option, uint64_t value, struct vv_bu
 {
     if (option->kind == KIND_WORD && value >= (uint64_t)option->first_word)
         return vv_buf_printf(out, "%s", option->words[value - (uint64_t)option->first_word]);
-    if (value == 0)
+    for (int i = 0; option->kind == KIND_OPERATOR && i < WORDS_MAX; i++)
+        if (value == (uintptr_t)vv_merge_named(vv_slice_str(option->words[i])))
+            return vv_buf_printf(out, "%s", option->words[i]);
+    if (value == 0 || option->kind == KIND_OPERATOR)
         return vv_buf_printf(out, "default");
     return vv_buf_printf(out, "%" PRIu64, value);
 }
@@ -266,6 +283,15 @@ int vv_comparator_check(const varve_comparator *order)
     return VV_OK;
 }
 
+static int check_merge(const varve_merge_operator *merge)
+{
+    if (merge != NULL && (merge->full == NULL || merge->name == NULL || merge->name[0] == 0 ||
+                          strlen(merge->name) > VV_MERGE_NAME_MAX))
+        return vv_fail(VV_INVALID, "a merge operator needs a function and a name of 1 to %d bytes",
+                       VV_MERGE_NAME_MAX);
+    return VV_OK;
+}
+
 static int check_ranges(const varve_options *options)
 {
     for (int i = 0; i < OPTION_COUNT; i++) {
@@ -275,7 +301,9 @@ static int check_ranges(const varve_options *options)
                            "option %s: %" PRIu64 " is not within %" PRIu64 " and %" PRIu64,
                            table[i].name, value, table[i].min, table[i].max);
     }
-    int rc = vv_comparator_check(options->comparator);
+    int rc = check_merge(options->merge);
+    if (rc == VV_OK)
+        rc = vv_comparator_check(options->comparator);
     for (size_t i = 0; rc == VV_OK && i < options->comparator_count; i++)
         rc = vv_comparator_check(&options->comparators[i]);
     return rc;

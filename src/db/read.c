@@ -84,14 +84,12 @@ static int moment_of(const varve *db, const varve_snapshot *at, vv_seq *out)
 static int get(const varve *db, vv_seq seq, varve_slice key, struct vv_pin *out)
 {
     struct vv_inner_key inner;
-    struct vv_engine *e = db->store->engine;
     int rc = vv_keyspace_check_at(db->keyspace, seq);
     if (rc == VV_OK)
         rc = vv_inner_key_init(&inner, &db->keyspace->space, vv_slice_from(key));
     if (VV_UNLIKELY(rc < 0))
         return rc;
-    struct vv_look look;
-    rc = out != NULL ? e->ops->get(e, seq, inner.key, out) : e->ops->look(e, seq, inner.key, &look);
+    rc = vv_present_get(&db->store->present, seq, inner.key, out);
     vv_inner_key_deinit(&inner);
     return rc;
 }
@@ -154,6 +152,27 @@ int varve_exists(varve *db, varve_slice key)
     if (rc < 0 || (rc = vv_store_enter(db, &call)) < 0)
         return rc;
     rc = get(db, VV_SEQ_NOW, key, NULL);
+    vv_guard_leave(&call, rc == VV_OK ? VV_DOOR_FOUND : VV_DOOR_MISSED);
+    return rc;
+}
+
+int varve_ttl(varve *db, varve_slice key, uint64_t *ttl_ms)
+{
+    struct vv_call call;
+    struct vv_pin pin = {.release = NULL};
+    if (ttl_ms == NULL)
+        return vv_fail(VV_INVALID, "nowhere to put the time");
+    int rc = vv_key_check(key);
+    if (rc < 0 || (rc = vv_store_enter(db, &call)) < 0)
+        return rc;
+    rc = get(db, VV_SEQ_NOW, key, &pin);
+    if (rc == VV_OK) {
+        uint64_t now = pin.expires_ms != 0 ? vv_present_now_ms(&db->store->present) : 0;
+        *ttl_ms = pin.expires_ms == 0 ? VARVE_TTL_NONE : 0;
+        if (pin.expires_ms > now)
+            *ttl_ms = pin.expires_ms - now;
+        vv_pin_release(&pin);
+    }
     vv_guard_leave(&call, rc == VV_OK ? VV_DOOR_FOUND : VV_DOOR_MISSED);
     return rc;
 }
@@ -224,14 +243,52 @@ static int many_keys(struct many *m, const struct vv_space *space, const varve_s
     return VV_OK;
 }
 
+static int many_look_up(struct many *m, struct vv_engine *e, vv_seq seq)
+{
+    return e->ops->multi_get(e, seq, m->count, m->keys, m->pins, m->results);
+}
+
+static bool has_operand(const struct many *m)
+{
+    for (size_t i = 0; i < m->count; i++)
+        if (m->results[i] == VV_OK && m->pins[i].is_operand)
+            return true;
+    return false;
+}
+
+static void many_settle(struct many *m, struct vv_store *s, vv_seq seq)
+{
+    for (size_t i = 0; i < m->count; i++)
+        if (m->results[i] == VV_OK)
+            m->results[i] = vv_present_settle(&s->present, seq, m->keys[i], &m->pins[i]);
+}
+
+/* Folding looks again at what was found, so it takes a moment that stays. */
+static int many_fold(struct many *m, struct vv_store *s)
+{
+    struct varve_snapshot moment = {.db = NULL};
+    for (size_t i = 0; i < m->count; i++)
+        vv_pin_release(&m->pins[i]);
+    vv_snapshots_add(&s->snapshots, &moment);
+    int rc = many_look_up(m, s->engine, moment.seq);
+    if (rc == VV_OK)
+        many_settle(m, s, moment.seq);
+    vv_snapshots_remove(&s->snapshots, &moment);
+    return rc;
+}
+
 static int many_get(struct many *m, const varve *db, vv_seq seq, const varve_slice *keys)
 {
-    struct vv_engine *e = db->store->engine;
+    struct vv_store *s = db->store;
     int rc = vv_keyspace_check_at(db->keyspace, seq);
     if (rc == VV_OK)
         rc = many_keys(m, &db->keyspace->space, keys);
     if (rc == VV_OK)
-        rc = e->ops->multi_get(e, seq, m->count, m->keys, m->pins, m->results);
+        rc = many_look_up(m, s->engine, seq);
+    if (rc == VV_OK && seq == VV_SEQ_NOW && has_operand(m))
+        rc = many_fold(m, s);
+    else if (rc == VV_OK)
+        many_settle(m, s, seq);
     for (size_t i = 0; rc == VV_OK && i < m->count; i++) {
         int bad = vv_key_check(keys[i]);
         if (bad == VV_OK)

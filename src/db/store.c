@@ -14,6 +14,7 @@
  */
 #include "db/store.h"
 
+#include "db/merge.h"
 #include "env/mem.h"
 
 enum { RANK_REFRESH = 11, RANK_ITERS = 30, CLOSE_SPINS = 64, CLOSE_WAIT_US = 50 };
@@ -69,11 +70,30 @@ static void host_advance(void *context, vv_seq seq)
     atomic_store(&s->visible, seq);
 }
 
+static uint64_t host_now_ms(void *context)
+{
+    struct vv_store *s = context;
+    return vv_present_now_ms(&s->present);
+}
+
+static int host_fold(void *context, enum vv_fold how, vv_slice key, const vv_slice *base,
+                     const vv_slice *operands, size_t count, struct vv_buf *out)
+{
+    struct vv_store *s = context;
+    return vv_present_host_fold(&s->present, how, key, base, operands, count, out);
+}
+
 static int host_notes(void *context, const struct vv_note *notes, size_t count,
                       const struct vv_order **order, struct vv_note *first)
 {
     struct vv_store *s = context;
-    return vv_catalog_load(&s->root->catalog, &s->options, notes, count, order, first);
+    size_t keyspaces = count;
+    while (keyspaces > 0 && notes[keyspaces - 1].id > VV_SPACE_ID_MAX)
+        keyspaces--;
+    int rc = vv_present_load(&s->present, notes + keyspaces, count - keyspaces);
+    if (rc < 0)
+        return rc;
+    return vv_catalog_load(&s->root->catalog, &s->options, notes, keyspaces, order, first);
 }
 
 /* ---- making */
@@ -100,8 +120,12 @@ static int store_new(const struct vv_store_setup *setup, struct vv_root *root,
                                .snapshots = host_snapshots,
                                .wake = host_wake,
                                .advance = host_advance,
+                               .now_ms = host_now_ms,
+                               .clock_ms = &s->present.clock_ms,
+                               .fold = host_fold,
                                .poison = host_poison};
     vv_poison_init(&s->poison);
+    vv_present_init(&s->present, s->env, &s->options);
     vv_snapshots_init(&s->snapshots, &s->visible);
     vv_mutex_init(&s->iters.mu, RANK_ITERS);
     vv_work_init(&s->work);
@@ -118,6 +142,7 @@ static void store_free(struct vv_store *s)
     vv_mutex_deinit(&s->iters.mu);
     vv_snapshots_deinit(&s->snapshots);
     vv_mutex_deinit(&s->refresh_mu);
+    vv_present_deinit(&s->present);
     vv_poison_deinit(&s->poison);
     vv_env_mem_free(s->own_env);
     vv_free(s->path);
@@ -136,6 +161,9 @@ static int settle_catalog(struct vv_store *s)
     s->options.comparator = NULL;
     s->options.comparators = NULL;
     s->options.comparator_count = 0;
+    /* What is printed can be read back. */
+    if (s->options.merge != vv_merge_named(vv_slice_str(s->present.merge_name)))
+        s->options.merge = NULL;
     return rc;
 }
 
@@ -147,6 +175,7 @@ static int store_start(struct vv_store *s)
     int rc = s->maker.open(s->maker.context, &s->host, &s->order, &s->account, &s->engine, &seq);
     if (rc < 0)
         return rc;
+    s->present.engine = s->engine;
     if ((rc = settle_catalog(s)) < 0) {
         s->engine->ops->close(s->engine);
         return rc;

@@ -20,6 +20,7 @@
 #include "db/guard.h"
 #include "db/open.h"
 #include "db/poison.h"
+#include "db/present.h"
 #include "db/snapshot.h"
 #include "db/work.h"
 #include "kv/batch.h"
@@ -55,6 +56,7 @@ struct vv_store {
     struct vv_commit commit;
     alignas(64) _Atomic(vv_seq) visible; /* written by the commit leader, read by all */
     struct vv_poison poison;
+    struct vv_present present;
     /* The functions that release pinned values: few, and a pin names its one by index. Filled from
      * the front, with release. */
     _Atomic(vv_release *) releases[VV_RELEASES_MAX];
@@ -105,7 +107,12 @@ VV_MUST bool vv_pin_export(struct vv_store *s, struct vv_pin *pin, varve_pinned 
 
 enum vv_write_kind { VV_WRITE_PUT, VV_WRITE_DELETE };
 VV_MUST int vv_store_put(const varve *db, vv_slice key, vv_slice value);
+/* The same, gone at that time. */
+VV_MUST int vv_store_put_until(const varve *db, vv_slice key, vv_slice value, uint64_t expires_ms);
+VV_MUST int vv_store_merge(const varve *db, vv_slice key, vv_slice operand);
 VV_MUST int vv_store_delete(const varve *db, vv_slice key);
+/* VV_OK when the handle's keyspace can be written to. */
+VV_MUST int vv_store_check_changeable(const varve *db);
 /* Data NULL: open ends. */
 /* Deletes all keys of the handle's keyspace, also of one that was dropped. */
 VV_MUST int vv_store_clear(const varve *db);
@@ -136,6 +143,11 @@ VV_MUST int vv_outgoing_add(struct vv_store *s, struct vv_outgoing *out, const s
 VV_MUST int vv_outgoing_commit(struct vv_store *s, struct vv_outgoing *out,
                                const struct vv_terms *terms);
 void vv_outgoing_drop(struct vv_store *s, struct vv_outgoing *out);
+
+/* ---- update.c */
+
+/* An operand was written under the inner key: folds its chain when it may have become long. */
+void vv_store_merged(struct vv_store *s, vv_slice key);
 
 /* ---- keyspace.c */
 

@@ -260,18 +260,14 @@ enum reading { READ_PLAIN, READ_FOR_UPDATE };
 /* `out` NULL: existence only. What the transaction wrote itself it does not rely on by reading it. */
 static int find(varve_txn *txn, vv_slice key, enum reading reading, struct vv_pin *out)
 {
-    struct vv_engine *e = txn->db->store->engine;
     struct vv_pending_change *change = vv_pending_find(&txn->pending, key);
     if (reading == READ_FOR_UPDATE ? txn->watches : txn->notes && change == NULL) {
         int rc = vv_reads_add_key(&txn->reads, key);
         if (rc < 0)
             return rc;
     }
-    if (change == NULL) {
-        struct vv_look look;
-        return out != NULL ? e->ops->get(e, vv_txn_moment(txn), key, out)
-                           : e->ops->look(e, vv_txn_moment(txn), key, &look);
-    }
+    if (change == NULL)
+        return vv_present_get(&txn->db->store->present, vv_txn_moment(txn), key, out);
     if (change->kind == VV_KIND_DELETE)
         return VV_NOTFOUND;
     if (out != NULL)

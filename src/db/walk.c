@@ -1,6 +1,8 @@
 #include "db/walk.h"
 
 #include "base/error.h"
+#include "db/present.h"
+#include "kv/expiry.h"
 
 /* After so many versions of one key in a row, seeking past them is cheaper than stepping. */
 enum { STEPS_MAX = 8 };
@@ -76,6 +78,37 @@ static void tell_gap(struct vv_walk *w, vv_slice to)
     w->jumped = false;
 }
 
+/* Whether a version says that there is no value. */
+static bool is_gone(const struct vv_walk *w, const struct vv_entry *at)
+{
+    if (at->kind == VV_KIND_DELETE)
+        return true;
+    return w->present != NULL && vv_present_over(w->present, vv_expiry_of(at->kind, at->value));
+}
+
+/* The version as it is shown: without its time. */
+static void strip(struct vv_entry *entry)
+{
+    entry->value = vv_expiry_strip(entry->kind, entry->value);
+    entry->kind = vv_kind_is_ref(entry->kind) ? VV_KIND_REF : VV_KIND_PUT;
+}
+
+/* The iterator stands on the newest operand of the remembered key; shows what it makes. */
+static int fold(struct vv_walk *w)
+{
+    uint64_t expires_ms;
+    vv_seq seq = w->inner->at.seq;
+    vv_buf_clear(&w->value);
+    int rc = vv_present_fold(w->present, w->inner, w->engine_side, vv_buf_slice(&w->key), &w->value,
+                             &expires_ms);
+    if (rc == VV_OK)
+        w->entry = (struct vv_entry){.key = vv_buf_slice(&w->key),
+                                     .value = vv_buf_slice(&w->value),
+                                     .seq = seq,
+                                     .kind = VV_KIND_PUT};
+    return rc;
+}
+
 /* ---- forward */
 
 /* From a version of the remembered key to the first entry of a later key. */
@@ -124,6 +157,22 @@ static vv_slice empty_end(const struct vv_walk *w)
     return w->inner->valid ? w->upper : vv_buf_slice(&w->key);
 }
 
+static int show_forward(struct vv_walk *w)
+{
+    int rc = VV_OK;
+    w->is_folded = w->present != NULL && w->inner->at.kind == VV_KIND_MERGE;
+    if (!w->is_folded) {
+        w->entry = w->inner->at;
+        strip(&w->entry);
+    } else if ((rc = remember_key(w)) == VV_OK) {
+        rc = fold(w);
+    }
+    if (rc < 0)
+        return ended(w, rc);
+    w->state = VV_WALK_FORWARD;
+    return VV_OK;
+}
+
 /* From the newest version of a key to the newest one that shows; or, if that is a deletion or there
  * is none, to the next key for which there is one. */
 static int settle_forward(struct vv_walk *w)
@@ -134,13 +183,11 @@ static int settle_forward(struct vv_walk *w)
     while (rc == VV_OK && inner->valid && !behind(w, inner->at.key)) {
         if (inner->at.seq > w->at) {
             rc = pass_newer(w, &in_a_row);
-        } else if (inner->at.kind == VV_KIND_DELETE) {
+        } else if (is_gone(w, &inner->at)) {
             rc = pass_deleted(w);
         } else {
             tell_gap(w, inner->at.key);
-            w->entry = inner->at;
-            w->state = VV_WALK_FORWARD;
-            return VV_OK;
+            return show_forward(w);
         }
     }
     tell_gap(w, rc == VV_OK ? empty_end(w) : VV_SLICE_EMPTY);
@@ -178,7 +225,7 @@ int vv_walk_next(struct vv_walk *w)
     case VV_WALK_FRESH: return vv_walk_first(w);
     case VV_WALK_END: return VV_END;
     case VV_WALK_FORWARD:
-        if ((rc = remember_key(w)) == VV_OK)
+        if (w->is_folded || (rc = remember_key(w)) == VV_OK)
             rc = pass_key(w);
         break;
     case VV_WALK_BACKWARD: rc = turn_forward(w); break;
@@ -193,10 +240,13 @@ int vv_walk_next(struct vv_walk *w)
 static int copy_entry(struct vv_walk *w, bool *shows)
 {
     const struct vv_entry *at = &w->inner->at;
-    *shows = at->kind != VV_KIND_DELETE;
-    int rc = *shows ? vv_buf_assign(&w->value, at->value) : VV_OK;
+    *shows = !is_gone(w, at);
     w->entry = *at;
-    return rc;
+    w->is_folded = w->present != NULL && at->kind == VV_KIND_MERGE;
+    if (!*shows || w->is_folded)
+        return VV_OK;
+    strip(&w->entry);
+    return vv_buf_assign(&w->value, w->entry.value);
 }
 
 /* From a version of the remembered key to in front of all of them. */
@@ -270,6 +320,17 @@ static int note_empty_back(struct vv_walk *w)
     return vv_buf_assign(&w->empty_from, key);
 }
 
+/* The newest version that shows is an operand: goes back to it, and in front of its key again. */
+static int fold_backward(struct vv_walk *w)
+{
+    int rc = vv_iter_seek(w->inner, vv_buf_slice(&w->key), w->at);
+    if (rc == VV_OK)
+        rc = fold(w);
+    if (rc == VV_OK)
+        rc = vv_iter_seek(w->inner, vv_buf_slice(&w->key), VV_SEQ_MAX);
+    return rc == VV_OK ? leave_key_back(w) : rc;
+}
+
 /* From the oldest version of a key backward to the first key that shows. */
 static int settle_backward(struct vv_walk *w)
 {
@@ -281,6 +342,8 @@ static int settle_backward(struct vv_walk *w)
             rc = pass_key_back(w, &shows);
         if (rc == VV_OK && !shows)
             rc = note_empty_back(w);
+        if (rc == VV_OK && shows && w->is_folded)
+            rc = fold_backward(w);
         if (rc == VV_OK && shows) {
             tell_gap(w, vv_buf_slice(&w->empty_to));
             w->entry.key = vv_buf_slice(&w->key);
@@ -325,7 +388,8 @@ int vv_walk_seek_for_prev(struct vv_walk *w, vv_slice key)
 /* The engine's iterator stands on the shown entry; newer versions of its key may stand before it. */
 static int turn_backward(struct vv_walk *w)
 {
-    int rc = remember_key(w);
+    int rc =
+        w->is_folded ? vv_iter_seek(w->inner, vv_buf_slice(&w->key), VV_SEQ_MAX) : remember_key(w);
     return rc == VV_OK ? leave_key_back(w) : rc;
 }
 

@@ -5,6 +5,8 @@
  *      engine     a@9 a@4 b@7(deleted) b@2 c@3        internal order: key up, sequence down
  *      at 8       a@4                      c@3
  *
+ * What has expired counts as deleted, and operands are folded onto what they stand on (present.h).
+ *
  * Going forward the engine's iterator stands on the entry shown. Going backward the newest visible
  * version is known only after all of its key have been passed, so the entry is copied, and the
  * engine's iterator stands in front of its key.
@@ -16,6 +18,8 @@
 #include "db/gaps.h"
 #include "kv/iter.h"
 #include "kv/order.h"
+
+struct vv_present;
 
 enum vv_walk_state {
     VV_WALK_FRESH,    /* not moved yet */
@@ -32,9 +36,13 @@ struct vv_walk {
     vv_seq at;
     vv_slice lower, upper; /* borrowed; upper is exclusive */
     enum vv_walk_state state;
-    struct vv_entry entry; /* valid on an entry, until the next move */
+    struct vv_entry entry; /* a PUT or REF; valid on an entry, until the next move */
     struct vv_buf key;     /* the present key, or the one being passed */
     struct vv_buf value;   /* of the entry shown, when it is copied */
+    bool is_folded;        /* forward: the entry was made of several, and is copied */
+    /* What versions mean: time and operands. NULL: nothing expires, operands are shown. */
+    struct vv_present *present;
+    struct vv_iter *engine_side; /* the engine's own iterator, for values that stand elsewhere */
 
     /* For passing over what is deleted in one step. Set where what `inner` shows is the store's own,
      * in bytewise order; else NULL. */

@@ -10,6 +10,7 @@
 #include "db/batch.h"
 #include "db/inner_key.h"
 #include "db/store.h"
+#include "kv/expiry.h"
 
 enum {
     SMALL_BYTES = 2048, /* changes up to this size are encoded on the stack */
@@ -68,7 +69,7 @@ static int check_writable(const struct vv_store *s)
     return vv_poison_check(&s->poison);
 }
 
-static int check_changeable(const varve *db)
+int vv_store_check_changeable(const varve *db)
 {
     int rc = check_writable(db->store);
     return rc == VV_OK ? vv_keyspace_check(db->keyspace) : rc;
@@ -105,6 +106,13 @@ static int put_large(struct vv_store *s, struct vv_batch *b, vv_slice key, vv_sl
     return rc;
 }
 
+static int encode(struct vv_batch *b, enum vv_kind kind, vv_slice key, vv_slice value)
+{
+    if (kind == VV_KIND_MERGE)
+        return vv_batch_merge(b, key, value);
+    return kind == VV_KIND_PUT ? vv_batch_put(b, key, value) : vv_batch_delete(b, key);
+}
+
 /* The batch is on the stack if the change fits there: its buffer is then too large to grow. */
 static int change(const varve *db, enum vv_kind kind, vv_slice key, vv_slice value)
 {
@@ -117,13 +125,13 @@ static int change(const varve *db, enum vv_kind kind, vv_slice key, vv_slice val
     if (!on_stack)
         b.ops = (struct vv_buf)VV_BUF_INIT;
     b.space = db->keyspace->space;
-    int rc = check_changeable(db);
+    int rc = vv_store_check_changeable(db);
     if (rc < 0)
         return rc;
     if (large) {
         rc = put_large(s, &b, key, value);
     } else {
-        rc = kind == VV_KIND_PUT ? vv_batch_put(&b, key, value) : vv_batch_delete(&b, key);
+        rc = encode(&b, kind, key, value);
         if (rc == VV_OK)
             rc = commit(s, &(struct vv_write){.ops = vv_buf_slice(&b.ops), .count = 1},
                         VARVE_DURABILITY_DEFAULT);
@@ -143,6 +151,28 @@ int vv_store_delete(const varve *db, vv_slice key)
     return change(db, VV_KIND_DELETE, key, VV_SLICE_EMPTY);
 }
 
+/* Folds the chain of the key in the handle's keyspace. */
+static int merged(const varve *db, vv_slice key)
+{
+    struct vv_inner_key inner;
+    int rc = vv_inner_key_init(&inner, &db->keyspace->space, key);
+    if (rc < 0)
+        return rc;
+    vv_store_merged(db->store, inner.key);
+    vv_inner_key_deinit(&inner);
+    return VV_OK;
+}
+
+int vv_store_merge(const varve *db, vv_slice key, vv_slice operand)
+{
+    int rc = vv_store_check_changeable(db);
+    if (rc == VV_OK)
+        rc = vv_present_prepare_merge(&db->store->present);
+    if (rc == VV_OK)
+        rc = change(db, VV_KIND_MERGE, key, operand);
+    return rc == VV_OK ? merged(db, key) : rc;
+}
+
 static int delete_range(const varve *db, vv_slice from, vv_slice to)
 {
     struct vv_store *s = db->store;
@@ -157,7 +187,7 @@ static int delete_range(const varve *db, vv_slice from, vv_slice to)
 
 int vv_store_delete_range(const varve *db, vv_slice from, vv_slice to)
 {
-    int rc = check_changeable(db);
+    int rc = vv_store_check_changeable(db);
     return rc == VV_OK ? delete_range(db, from, to) : rc;
 }
 
@@ -187,45 +217,56 @@ static void unstow_all(struct vv_store *s, const struct vv_batch *b)
     struct vv_reader r = vv_reader_of(vv_buf_slice(&b->ops));
     struct vv_entry op;
     while (vv_batch_next(&r, &op) == VV_OK)
-        if (op.kind == VV_KIND_REF)
-            unstow(s, op.value.data);
+        if (vv_kind_is_ref(op.kind))
+            unstow(s, vv_expiry_strip(op.kind, op.value).data);
 }
 
-static int add_op(struct vv_store *s, struct vv_batch *to, const struct vv_entry *op)
+/* Times count from `from_ms`: 0 when they are absolute. */
+static int add_op(struct vv_store *s, struct vv_batch *to, const struct vv_entry *op,
+                  uint64_t from_ms)
 {
     uint8_t ref[VV_REF_SIZE];
     if (op->kind == VV_KIND_DELETE)
         return vv_batch_delete(to, op->key);
     if (op->kind == VV_KIND_DELETE_RANGE)
         return vv_batch_delete_range(to, op->key, op->value);
-    if (!stowable(s, op->value.size))
-        return vv_batch_put(to, op->key, op->value);
-    int rc = s->engine->ops->stow(s->engine, op->key, op->value, ref);
+    if (op->kind == VV_KIND_MERGE)
+        return vv_batch_merge(to, op->key, op->value);
+    uint64_t expires_ms = vv_expiry_of(op->kind, op->value);
+    vv_slice value = vv_expiry_strip(op->kind, op->value);
+    bool expires = vv_kind_expires(op->kind);
+    expires_ms = expires_ms < UINT64_MAX - from_ms ? expires_ms + from_ms : UINT64_MAX;
+    if (!stowable(s, value.size))
+        return expires ? vv_batch_put_expires(to, op->key, value, expires_ms)
+                       : vv_batch_put(to, op->key, value);
+    int rc = s->engine->ops->stow(s->engine, op->key, value, ref);
     if (rc < 0)
         return rc;
-    rc = vv_batch_put_ref(to, op->key, ref);
+    rc = expires ? vv_batch_put_ref_expires(to, op->key, ref, expires_ms)
+                 : vv_batch_put_ref(to, op->key, ref);
     if (rc < 0)
         unstow(s, ref);
     return rc;
 }
 
-/* Copies the batch, with references in the place of its large values. */
-static int stow_large(struct vv_store *s, const struct vv_batch *from, struct vv_batch *to)
+/* Copies the batch, with references in the place of its large values, and times from `from_ms` on. */
+static int stow_large(struct vv_store *s, const struct vv_batch *from, uint64_t from_ms,
+                      struct vv_batch *to)
 {
     struct vv_reader r = vv_reader_of(vv_buf_slice(&from->ops));
     struct vv_entry op;
     int rc;
     while ((rc = vv_batch_next(&r, &op)) == VV_OK)
-        if ((rc = add_op(s, to, &op)) < 0)
+        if ((rc = add_op(s, to, &op, from_ms)) < 0)
             break;
     return rc < 0 ? rc : VV_OK;
 }
 
-static int write_large(struct vv_store *s, const struct vv_batch *batch,
+static int write_large(struct vv_store *s, const struct vv_batch *batch, uint64_t from_ms,
                        enum varve_durability durability)
 {
     struct vv_batch stowed = {.ops = VV_BUF_INIT};
-    int rc = stow_large(s, batch, &stowed);
+    int rc = stow_large(s, batch, from_ms, &stowed);
     if (rc == VV_OK)
         rc = commit(s,
                     &(struct vv_write){
@@ -235,6 +276,22 @@ static int write_large(struct vv_store *s, const struct vv_batch *batch,
         unstow_all(s, &stowed);
     vv_batch_deinit(&stowed);
     return rc;
+}
+
+int vv_store_put_until(const varve *db, vv_slice key, vv_slice value, uint64_t expires_ms)
+{
+    struct vv_store *s = db->store;
+    struct vv_batch b = {.space = db->keyspace->space};
+    int rc = vv_store_check_changeable(db);
+    if (rc == VV_OK)
+        rc = vv_batch_put_expires(&b, key, value, expires_ms);
+    if (rc == VV_OK && stowable(s, value.size))
+        rc = write_large(s, &b, 0, VARVE_DURABILITY_DEFAULT);
+    else if (rc == VV_OK)
+        rc = commit(s, &(struct vv_write){.ops = vv_buf_slice(&b.ops), .count = 1},
+                    VARVE_DURABILITY_DEFAULT);
+    vv_batch_deinit(&b);
+    return rc < 0 ? rc : make_last(s, VARVE_DURABILITY_DEFAULT);
 }
 
 /* All keyspaces of the batch must still be there. */
@@ -255,6 +312,15 @@ static int check_keyspaces(const struct vv_store *s, const varve_batch *batch)
     return rc < 0 ? rc : VV_OK;
 }
 
+static void fold_chains(struct vv_store *s, const struct vv_batch *batch)
+{
+    struct vv_reader r = vv_reader_of(vv_buf_slice(&batch->ops));
+    struct vv_entry op;
+    while (vv_batch_next(&r, &op) == VV_OK)
+        if (op.kind == VV_KIND_MERGE)
+            vv_store_merged(s, op.key);
+}
+
 int vv_store_write(struct vv_store *s, const varve_batch *batch, enum varve_durability durability)
 {
     int rc = check_writable(s);
@@ -262,14 +328,19 @@ int vv_store_write(struct vv_store *s, const varve_batch *batch, enum varve_dura
         rc = check_keyspaces(s, batch);
     if (rc < 0)
         return rc;
+    if (batch->merges > 0 && (rc = vv_present_prepare_merge(&s->present)) < 0)
+        return rc;
     if (batch->ops.count == 0)
         return durability == VARVE_DURABILITY_DISK ? vv_store_sync(s) : VV_OK;
-    if (stowable(s, batch->value_largest))
-        rc = write_large(s, &batch->ops, durability);
+    if (stowable(s, batch->value_largest) || batch->ttls > 0)
+        rc = write_large(s, &batch->ops, batch->ttls > 0 ? vv_present_now_ms(&s->present) : 0,
+                         durability);
     else
         rc = commit(
             s, &(struct vv_write){.ops = vv_buf_slice(&batch->ops.ops), .count = batch->ops.count},
             durability);
+    if (rc == VV_OK && batch->merges > 0)
+        fold_chains(s, &batch->ops);
     return rc < 0 ? rc : make_last(s, durability);
 }
 
@@ -277,8 +348,10 @@ int vv_store_write(struct vv_store *s, const varve_batch *batch, enum varve_dura
 
 int vv_outgoing_add(struct vv_store *s, struct vv_outgoing *out, const struct vv_entry *op)
 {
-    out->has_refs = out->has_refs || (op->kind == VV_KIND_PUT && stowable(s, op->value.size));
-    return add_op(s, &out->batch, op);
+    bool is_put = op->kind == VV_KIND_PUT || op->kind == VV_KIND_PUT_EXPIRES;
+    out->has_refs =
+        out->has_refs || (is_put && stowable(s, vv_expiry_strip(op->kind, op->value).size));
+    return add_op(s, &out->batch, op, 0);
 }
 
 void vv_outgoing_drop(struct vv_store *s, struct vv_outgoing *out)

@@ -264,11 +264,13 @@ int vv_lsm_look(struct vv_engine *e, vv_seq at, vv_slice key, struct vv_look *ou
     uint32_t slot = vv_epoch_enter(lsm->epoch);
     struct vv_view *view = view_and_seq(lsm, at, &seq);
     int rc = find(lsm, view, key, seq, &found);
-    if (rc == VV_OK && found.kind == VV_KIND_DELETE)
-        rc = VV_NOTFOUND;
-    if (rc == VV_OK)
-        *out = (struct vv_look){found.kind, vv_expiry_of(found.kind, found.value)};
-    found_release(&found);
+    if (rc == VV_OK) {
+        if (found.kind == VV_KIND_DELETE)
+            rc = VV_NOTFOUND;
+        else
+            *out = (struct vv_look){found.kind, vv_expiry_of(found.kind, found.value)};
+        found_release(&found);
+    }
     vv_epoch_leave(lsm->epoch, slot);
     return rc;
 }

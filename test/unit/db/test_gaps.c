@@ -9,7 +9,7 @@
 #include <pthread.h>
 #include <stdio.h>
 
-enum { KEYS = 2000, STEPS = 6000, SNAPSHOTS = 3, THREAD_ROUNDS = 400 };
+enum { KEYS = 2000, STEPS = 1500, SNAPSHOTS = 3, THREAD_ROUNDS = 100 };
 
 struct state {
     bool there[KEYS];
@@ -118,7 +118,7 @@ TEST(walks_over_gaps_show_what_is_there_at_every_moment)
             check_walks(db, snapshots[which], &then[which], &rng);
         if (step % 500 == 0)
             check_all(db, &now);
-        if (step % 1000 == 700)
+        if (step % 300 == 200)
             CHECK_OK(varve_flush(db));
     }
     CHECK(vv_gaps_any(&db->store->commit.gaps));

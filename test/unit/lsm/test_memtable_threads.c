@@ -4,6 +4,7 @@
  */
 #include "harness/test.h"
 
+#include "base/coding.h"
 #include "base/error.h"
 #include "base/hash.h"
 #include "base/rng.h"
@@ -221,4 +222,62 @@ TEST(readers_see_order_and_all_that_was_published)
 TEST(readers_see_it_too_where_heads_move_behind_a_prefix)
 {
     readers_beside_an_inserter(true);
+}
+
+/* ---- range tombstones: number n covers all keys up to n, so a reader knows what covers the first */
+
+enum { RANGES_MAX = 200000 };
+
+static void range_reader_run(void *context)
+{
+    struct world *w = context;
+    struct vv_rng rng = vv_rng_of(test_seed() + (uint64_t)(uintptr_t)&rng);
+    while (!atomic_load_explicit(&w->over, memory_order_acquire)) {
+        struct vv_cover cover;
+        vv_seq at = published(w);
+        if (at > 0 && vv_rng_one_in(&rng, 2))
+            at = 1 + vv_rng_below(&rng, at);
+        CHECK_EQ_U64(vv_memtable_cover(w->table, vv_slice_str("0"), at, &cover), at);
+        CHECK_EQ_U64(cover.seq, at);
+        if (at > 0)
+            CHECK_EQ_U64(vv_get_u64(cover.to.data + 1), at);
+        (void)atomic_fetch_add(&w->gets, 1);
+    }
+}
+
+static void range_inserter_run(void *context)
+{
+    struct world *w = context;
+    for (vv_seq seq = 1; seq <= RANGES_MAX; seq++) {
+        uint8_t to[9] = {'1'};
+        vv_put_u64(to + 1, seq);
+        struct vv_entry entry = {vv_slice_str("0"), vv_slice_of(to, sizeof to), seq,
+                                 VV_KIND_DELETE_RANGE};
+        if (atomic_load_explicit(&w->over, memory_order_acquire))
+            return;
+        CHECK_OK(vv_memtable_insert(w->table, &entry));
+        atomic_store_explicit(&w->published, seq, memory_order_release);
+    }
+}
+
+TEST(readers_see_every_range_tombstone_that_was_published)
+{
+    struct vv_account account = {0};
+    static const struct vv_order bytewise;
+    struct world w = {.prefixed = false};
+    struct vv_thread *threads[READERS + 1];
+    CHECK_OK(vv_memtable_new(&bytewise, &account, &w.table));
+    for (int i = 0; i < READERS; i++)
+        CHECK_OK(vv_thread_start("reader", 0, range_reader_run, &w, &threads[i]));
+    CHECK_OK(vv_thread_start("inserter", 0, range_inserter_run, &w, &threads[READERS]));
+    struct timespec span = {test_soak() ? 20 : 1, 0};
+    nanosleep(&span, NULL);
+    atomic_store_explicit(&w.over, true, memory_order_release);
+    for (int i = 0; i < READERS + 1; i++)
+        vv_thread_join(threads[i]);
+    CHECK(atomic_load(&w.gets) > 0);
+    CHECK_EQ_U64(vv_memtable_count(w.table), published(&w));
+    vv_memtable_check(w.table);
+    vv_memtable_unref(w.table);
+    CHECK_EQ_U64(vv_account_total(&account), 0);
 }

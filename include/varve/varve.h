@@ -136,6 +136,7 @@ typedef struct varve_batch varve_batch;
 typedef struct varve_iter varve_iter;
 typedef struct varve_snapshot varve_snapshot;
 typedef struct varve_txn varve_txn;
+typedef struct varve_bulk varve_bulk;
 
 /* When is a write safe? Each level includes those above it. */
 enum varve_durability {
@@ -471,6 +472,58 @@ typedef struct varve_column {
  * entry. */
 VARVE_API int varve_write_columns(varve *db, size_t count, const varve_column *keys,
                                   const varve_column *values, const varve_write_options *options);
+
+/* ----------------------------------------------------------------------------------------- bulk
+ *
+ * Much data that comes sorted: it is written once, to where it will stay, past log and memtables.
+ *
+ *     varve_bulk *bulk;
+ *     varve_bulk_begin(db, NULL, &bulk);
+ *     while (next(&key, &value))
+ *         varve_bulk_put(bulk, key, value);
+ *     rc = varve_bulk_commit(bulk);
+ *     varve_bulk_end(bulk);
+ *
+ * Nothing of it is seen before the commit, and all of it at once then: one change with one sequence
+ * number, newer than all that was written before the commit, whenever it was put. Snapshots, iterators
+ * and transactions of before do not see it; a transaction that relies on one of its keys conflicts.
+ * After a crash it is there as a whole or not at all.
+ *
+ * A bulk belongs to one thread at a time; several may be filled side by side, over the same keys too,
+ * and beside all other reads and writes. It holds some megabytes of memory, whatever it is given. One that is
+ * open outlives varve_close: it is VARVE_CLOSED then, never happened, and must still be ended. */
+
+typedef struct varve_bulk_options {
+    size_t size; /* sizeof(varve_bulk_options) */
+} varve_bulk_options;
+
+#define VARVE_BULK_OPTIONS_INIT                                                                    \
+    {                                                                                              \
+        sizeof(varve_bulk_options)                                                                 \
+    }
+
+/* Begins a bulk for the keyspace of the handle; `options` may be NULL. Errors: VARVE_READONLY,
+ * VARVE_MISSING for a keyspace that was dropped. */
+VARVE_API int varve_bulk_begin(varve *db, const varve_bulk_options *options, varve_bulk **out);
+
+/* Adds an entry. Keys must ascend in the keyspace's order: VARVE_INVALID names both keys where one does
+ * not, and the bulk can be used as if it had not been tried, as after VARVE_TOOBIG. After another failure
+ * (VARVE_FULL, VARVE_IO, VARVE_NOMEM) the bulk can only be ended. Costs well below a microsecond, and a
+ * sync of the device now and then. */
+VARVE_API int varve_bulk_put(varve_bulk *bulk, varve_slice key, varve_slice value);
+
+/* Makes all of it happen, durably at any level of durability, and with it all that was written before.
+ * Writers wait for a few syncs of the device meanwhile, and for what they have written while the
+ * memtables of before are flushed. The bulk is over in any case but VARVE_BUSY (this thread has an
+ * exclusive transaction open), of which all failures say that nothing happened; but where the store has become
+ * read-only with it, the next open may find it. */
+VARVE_API int varve_bulk_commit(varve_bulk *bulk);
+
+/* How many entries were added; 0 for NULL. */
+VARVE_API uint64_t varve_bulk_count(const varve_bulk *bulk);
+
+/* Gives up the handle; what was not committed is forgotten, and its space given back. NULL is fine. */
+VARVE_API void varve_bulk_end(varve_bulk *bulk);
 
 /* ---------------------------------------------------------------------------------- keyspaces
  *

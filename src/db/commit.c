@@ -576,6 +576,49 @@ int vv_commit_checked(struct vv_commit *c, struct vv_write *write, enum vv_commi
     return submit(c, &m);
 }
 
+/* ---- alone */
+
+int vv_commit_check_turn(const struct vv_commit *c)
+{
+    return holds_itself(c) ? waits_for_itself() : VV_OK;
+}
+
+static int run_alone(struct vv_commit *c, size_t size_bytes, int (*run)(void *context, vv_seq seq),
+                     void *context)
+{
+    int rc = vv_poison_check(c->poison);
+    if (rc == VV_OK)
+        rc = admit(c, size_bytes);
+    if (rc == VV_OK && c->seq_last == VV_SEQ_MAX)
+        rc = vv_fail(VV_LIMIT, "the store has used up its sequence numbers");
+    if (rc < 0)
+        return rc;
+    vv_seq seq = ++c->seq_last;
+    (void)vv_watch_look(&c->watch, seq - 1);
+    if ((rc = run(context, seq)) != VV_OK)
+        return rc;
+    vv_watch_note_all(&c->watch, seq);
+    atomic_store_explicit(&c->appended, seq, memory_order_release);
+    atomic_store_explicit(c->visible, seq, memory_order_release);
+    return VV_OK;
+}
+
+/* Leads like a holder, who has no write either, and is done before anybody could take that away. */
+int vv_commit_alone(struct vv_commit *c, size_t size_bytes, int (*run)(void *context, vv_seq seq),
+                    void *context)
+{
+    struct commit_member m;
+    if (holds_itself(c))
+        return waits_for_itself();
+    member_init(&m, NULL, VV_COMMIT_LAID);
+    if (!join(c, &m))
+        (void)await(c, &m);
+    await_published(c);
+    int rc = run_alone(c, size_bytes, run, context);
+    hand_over(c, leave_behind(c, &m));
+    return rc;
+}
+
 /* ---- holding */
 
 /* As await, until a time; false when it has passed and the member was given up. */

@@ -130,6 +130,15 @@ void vv_commit_use_hold(struct vv_commit *c);
 /* Takes the hold away from whoever has it, so that the store can close. */
 void vv_commit_evict(struct vv_commit *c);
 
+/* VV_BUSY when this thread holds the queue, and so would wait for itself. */
+VV_MUST int vv_commit_check_turn(const struct vv_commit *c);
+
+/* Waits for its turn, and when all before it is visible calls `run` with the next sequence, which is
+ * visible if that succeeds. Nobody else's write goes on meanwhile; `size_bytes` is what it brings. VV_BUSY
+ * when this thread holds the queue; else what `run` says. */
+VV_MUST int vv_commit_alone(struct vv_commit *c, size_t size_bytes,
+                            int (*run)(void *context, vv_seq seq), void *context);
+
 /* Makes safe all that was appended before the call. A failure poisons the store. */
 VV_MUST int vv_commit_sync(struct vv_commit *c);
 

@@ -128,6 +128,7 @@ static int store_new(const struct vv_store_setup *setup, struct vv_root *root,
     vv_present_init(&s->present, s->env, &s->options);
     vv_snapshots_init(&s->snapshots, &s->visible);
     vv_mutex_init(&s->iters.mu, RANK_ITERS);
+    vv_bulks_init(&s->bulks);
     vv_work_init(&s->work);
     vv_mutex_init(&s->refresh_mu, RANK_REFRESH);
     *out = s;
@@ -140,6 +141,7 @@ static void store_free(struct vv_store *s)
         return;
     vv_work_deinit(&s->work);
     vv_mutex_deinit(&s->iters.mu);
+    vv_bulks_deinit(&s->bulks);
     vv_snapshots_deinit(&s->snapshots);
     vv_mutex_deinit(&s->refresh_mu);
     vv_present_deinit(&s->present);
@@ -287,6 +289,7 @@ static int close_here(varve *db)
     struct vv_store *s = db->store;
     await_calls(db);
     vv_iters_detach(s);
+    vv_bulks_detach(s);
     vv_work_stop(&s->work);
     int rc = preserve(s);
     s->engine->ops->close(s->engine);

@@ -15,6 +15,7 @@
 
 #include "base/error.h"
 #include "base/histogram.h"
+#include "db/bulk.h"
 #include "db/catalog.h"
 #include "db/commit.h"
 #include "db/guard.h"
@@ -64,6 +65,7 @@ struct vv_store {
     _Atomic(int) pauses; /* of compaction by the user; never more than the engine has been told */
     struct vv_snapshots snapshots;
     struct vv_iters iters;
+    struct vv_bulks bulks;
     struct vv_work work;
     struct vv_histogram put_us, get_us;
 };

@@ -127,6 +127,12 @@ bool vv_watch_look(struct vv_watch *w, vv_seq given)
     return on;
 }
 
+void vv_watch_note_all(struct vv_watch *w, vv_seq seq)
+{
+    if (w->on)
+        atomic_store_explicit(&w->floor, seq, memory_order_relaxed);
+}
+
 /* Slots only rise: two keys may share one. A range may touch any key, which is what the floor says. */
 void vv_watch_note(struct vv_watch *w, vv_slice ops, vv_seq first)
 {

@@ -80,6 +80,9 @@ VV_MUST int vv_watch_ask(const struct vv_watch *w, struct vv_engine *e,
  * every write is to be noted. */
 bool vv_watch_look(struct vv_watch *w, vv_seq given);
 
+/* Notes that anything may have changed by `seq`. */
+void vv_watch_note_all(struct vv_watch *w, vv_seq seq);
+
 /* Notes a write whose operations have the sequences from `first`. */
 void vv_watch_note(struct vv_watch *w, vv_slice ops, vv_seq first);
 

@@ -19,6 +19,7 @@
 
 struct vv_engine;
 struct vv_env;
+struct vv_ingest;
 
 /* "As of now": the engine reads the visible sequence itself, together with its view. */
 #define VV_SEQ_NOW UINT64_MAX
@@ -173,6 +174,21 @@ struct vv_engine_ops {
      * that leaves this open, the store is poisoned. */
     int (*note)(struct vv_engine *e, const struct vv_note *notes, size_t count,
                 const struct vv_order *order);
+
+    /* Begins to write entries where they will stay, for one change that is made of all of them. One
+     * thread at a time uses it; several may go on side by side. May be NULL. */
+    int (*ingest_begin)(struct vv_engine *e, struct vv_ingest **out);
+    /* The next entry, whose key is behind the one before. After a failure only the end is left. */
+    int (*ingest_put)(struct vv_ingest *g, vv_slice key, vv_slice value);
+    /* Nothing more comes. All that was put, at least one entry, is durable when it returns. */
+    int (*ingest_seal)(struct vv_ingest *g);
+    /* Makes every entry a version of sequence `seq`, all of them or none, durable when it returns.
+     * Called once all before `seq` is visible, while nobody appends or publishes. VV_CONFLICT when some of
+     * that is in memory alone: flush, and call again. After a failure that leaves this open, the store
+     * is poisoned. */
+    int (*ingest_install)(struct vv_ingest *g, vv_seq seq);
+    /* Gives it up; what was not installed is removed. Before the engine is closed. */
+    void (*ingest_end)(struct vv_ingest *g);
 
     /* Shows a moment, of now, to `visit`, whose result becomes its own; the files stay as long. All of
      * them are durable. VV_CONFLICT when something of before the call is in no file yet: flush and try

@@ -21,6 +21,7 @@ enum tag {
     TAG_ORIGIN = 17,
     TAG_EXPIRING = 18,
     TAG_CLOCK = 19,
+    TAG_RAISED = 20,
     TAG_SKIPPABLE = 64,
 };
 
@@ -184,12 +185,17 @@ static void put_table(struct field *f, const struct vv_edit_table *table, struct
         put_number(f, facts->open_end ? 1 : 0);
     }
     put_field(f, TAG_TABLE_ADD, out);
-    if (facts->expiring == 0)
-        return;
-    put_number(f, table->number);
-    put_number(f, facts->expiring);
-    put_number(f, facts->expires_half_ms);
-    put_field(f, TAG_EXPIRING, out);
+    if (facts->expiring > 0) {
+        put_number(f, table->number);
+        put_number(f, facts->expiring);
+        put_number(f, facts->expires_half_ms);
+        put_field(f, TAG_EXPIRING, out);
+    }
+    if (facts->raise > 0) {
+        put_number(f, table->number);
+        put_number(f, facts->raise);
+        put_field(f, TAG_RAISED, out);
+    }
 }
 
 static void put_value_file(struct field *f, const struct vv_edit_value_file *file,
@@ -412,18 +418,34 @@ static int read_closed(struct vv_reader *r, struct vv_edit *out)
     return rc < 0 ? rc : read_number(r, "closed log", UINT64_MAX, &out->closed_bytes);
 }
 
+/* What the edit has said of a table so far, or NULL. */
+static struct vv_table_facts *facts_of(struct vv_edit *edit, uint64_t number)
+{
+    size_t i = edit->table_count;
+    while (i > 0 && edit->tables[i - 1].number != number)
+        i--;
+    return i > 0 ? &edit->tables[i - 1].facts : NULL;
+}
+
 static int read_expiring(struct vv_reader *r, struct vv_edit *out)
 {
-    uint64_t number = vv_read_varint(r);
+    struct vv_table_facts *facts = facts_of(out, vv_read_varint(r));
     uint64_t count = vv_read_varint(r);
     uint64_t half_ms = vv_read_varint(r);
-    size_t i = out->table_count;
-    while (i > 0 && out->tables[i - 1].number != number)
-        i--;
-    if (r->bad || i == 0 || count == 0 || count > out->tables[i - 1].facts.entries)
+    if (r->bad || facts == NULL || count == 0 || count > facts->entries)
         return damaged("expiring table");
-    out->tables[i - 1].facts.expiring = count;
-    out->tables[i - 1].facts.expires_half_ms = half_ms;
+    facts->expiring = count;
+    facts->expires_half_ms = half_ms;
+    return VV_OK;
+}
+
+static int read_raised(struct vv_reader *r, struct vv_edit *out)
+{
+    struct vv_table_facts *facts = facts_of(out, vv_read_varint(r));
+    uint64_t raise = vv_read_varint(r);
+    if (r->bad || facts == NULL || raise == 0 || raise > facts->min_seq || facts->ranges > 0)
+        return damaged("raised table");
+    facts->raise = raise;
     return VV_OK;
 }
 
@@ -458,6 +480,7 @@ static int read_field(uint64_t tag, struct vv_reader *r, struct vv_edit *out)
     case TAG_NOTE: return read_note(r, out);
     case TAG_ORIGIN: return read_origin(r, out);
     case TAG_EXPIRING: return read_expiring(r, out);
+    case TAG_RAISED: return read_raised(r, out);
     case TAG_CLOCK: return read_number(r, "clock", UINT64_MAX, &out->clock_ms);
     default:
         if (tag < TAG_SKIPPABLE)
@@ -474,7 +497,7 @@ static bool once_only(uint64_t tag)
 {
     return tag < TAG_SKIPPABLE && tag != TAG_TABLE_ADD && tag != TAG_TABLE_GONE &&
            tag != TAG_VALUE_FILE && tag != TAG_VALUE_GONE && tag != TAG_NOTE && tag != TAG_ORIGIN &&
-           tag != TAG_EXPIRING;
+           tag != TAG_EXPIRING && tag != TAG_RAISED;
 }
 
 int vv_edit_decode(vv_slice raw, struct vv_edit *out)
@@ -531,6 +554,8 @@ static int print_table(const struct vv_edit_table *t, struct vv_buf *out)
     if (rc == VV_OK && f->expiring > 0)
         rc = vv_buf_printf(out, " expiring=%" PRIu64 " half by %" PRIu64, f->expiring,
                            f->expires_half_ms);
+    if (rc == VV_OK && f->raise > 0)
+        rc = vv_buf_printf(out, " raised=%" PRIu64, f->raise);
     return rc == VV_OK ? vv_buf_printf(out, "\n") : rc;
 }
 

@@ -3,7 +3,7 @@
  *
  * edit   fields, each: tag varint, size varint, content. Integers in contents are varints; "sized"
  *        is a varint size and bytes. Tags below 64 must be known; higher ones may be skipped. Tags
- *        6, 7, 9, 11, 16 to 18 come as often as there is something to say, the others once at most.
+ *        6, 7, 9, 11, 16 to 18 and 20 come as often as there is something to say, the others once at most.
  *
  *    1  format      version (1), uuid 16 bytes, engine sized ("lsm"), comparator name sized,
  *                   required: feature bits that a reader must know; none yet
@@ -28,6 +28,8 @@
  *   18  expiring    number of a table that this edit adds, how many of its entries expire, when about
  *                   half of them will have (milliseconds since 1970)
  *   19  clock       the latest time by which anything was taken for expired (the same)
+ *   20  raised      number of a table that this edit adds, by how much the sequences of its entries
+ *                   stand above those in its file (lsm/ingest.h)
  *
  * The format stands first in its edit. What follows in it, and what may follow the content of any
  * other tag below 64, is told by its feature bits: a build that does not know one refuses the store

@@ -2,6 +2,7 @@
  * The engine as a whole: opening, closing, and the table of its operations.
  */
 #include "lsm/beside.h"
+#include "lsm/ingest.h"
 #include "lsm/recover.h"
 
 #include "base/hash.h"
@@ -223,6 +224,11 @@ static const struct vv_engine_ops lsm_ops = {
     .pause = vv_lsm_pause,
     .settle = vv_lsm_settle,
     .note = vv_lsm_note,
+    .ingest_begin = vv_lsm_ingest_begin,
+    .ingest_put = vv_lsm_ingest_put,
+    .ingest_seal = vv_lsm_ingest_seal,
+    .ingest_install = vv_lsm_ingest_install,
+    .ingest_end = vv_lsm_ingest_end,
     .checkpoint = vv_lsm_checkpoint,
     .refresh = vv_lsm_refresh,
     .check = vv_lsm_check,

@@ -307,9 +307,10 @@ static int install_locked(struct vv_lsm *lsm, struct vv_edit *edit,
     int rc = view == NULL ? VV_NOMEM : vv_version_apply(base, &install->change, &next);
     if (rc < 0)
         goto out;
-    if (install->log_number > 0)
+    /* Never back: a flush may end behind an ingest that was committed after it. */
+    if (install->log_number > lsm->log_number)
         edit->log_number = lsm->log_number = install->log_number;
-    if (install->flushed_seq > 0)
+    if (install->flushed_seq > lsm->flushed_seq)
         edit->flushed_seq = lsm->flushed_seq = install->flushed_seq;
     if ((rc = record_change(lsm, edit, next, install->whole, unclear)) < 0) {
         lsm->log_number = log_before;

@@ -202,6 +202,16 @@ static const uint8_t *uuid_of_table(const struct repair *r, uint64_t number)
     return r->has_manifest ? vv_lineage_uuid(&lsm->lineage, lsm->uuid, number) : NULL;
 }
 
+/* Without a MANIFEST the entries of a raised table are as new as their making was begun. */
+static vv_seq raise_of_table(const struct repair *r, uint64_t number)
+{
+    for (size_t i = 0; i < r->sum.table_count; i++) {
+        if (r->sum.tables[i].number == number)
+            return r->sum.tables[i].facts.raise;
+    }
+    return 0;
+}
+
 static int open_table(struct repair *r, uint64_t number)
 {
     struct vv_lsm *lsm = r->lsm;
@@ -209,6 +219,7 @@ static int open_table(struct repair *r, uint64_t number)
     struct vv_table_open_options options = {.order = vv_lsm_order(lsm),
                                             .account = lsm->options.account,
                                             .number = number,
+                                            .raise = raise_of_table(r, number),
                                             .uuid = uuid_of_table(r, number)};
     struct vv_table *table = NULL;
     struct vv_table_facts facts = {0};

@@ -157,6 +157,7 @@ static int open_locked(struct vv_table_meta *meta, struct vv_table **out)
         .number = meta->number,
         .uuid = vv_lineage_uuid(tables->options.lineage, tables->options.uuid, meta->number),
         .size_bytes = meta->facts.size_bytes,
+        .raise = meta->facts.raise,
         .map = map,
     };
     int rc = vv_table_open(tables->options.env, path.text, &options, out);

@@ -200,7 +200,7 @@ static int start_merge_locked(struct vv_lsm *lsm, enum choice choice, struct vv_
 {
     vv_mutex_assert_held(&lsm->mu);
     struct vv_plan plan = {0};
-    if (lsm->pauses > 0 || merge_count_locked(lsm) >= MERGES_MAX)
+    if (lsm->pauses > 0 || lsm->ingests > 0 || merge_count_locked(lsm) >= MERGES_MAX)
         return VV_NOTFOUND;
     struct vv_version *version = vv_lsm_version(lsm);
     int rc = choose_locked(lsm, version, choice, &plan);

@@ -142,6 +142,7 @@ struct vv_lsm {
     uint64_t view_serial;                 /* moves with each new view */
     uint64_t drops_view, drops_snapshots; /* what the latest search for tables to drop looked at */
     int pauses;
+    int ingests;  /* being installed: no merge begins meanwhile */
     int settlers; /* who wait for the store to settle: idle work is done at once */
     uint64_t idle_clock, idle_since_us;
     uint64_t last_ticket;

@@ -144,7 +144,7 @@ static int check_data(struct check *c, const struct vv_index_entry *entry,
     int rc = read_next(c, entry->at, VV_ROLE_DATA, VV_BLOCK_ALIGN, &block);
     if (rc < 0)
         return rc;
-    vv_block_decode(block->data, &v);
+    vv_table_decode_data(c->table, block->data, &v);
     bool is_raw = block->size_bytes + VV_TRAILER_SIZE == entry->at.size;
     if ((rc = vv_block_verify_order(&v, c->table->order)) < 0)
         rc = vv_table_blame(c->table, rc);

@@ -177,7 +177,7 @@ int vv_table_open_data(struct vv_table *t, uint32_t partition, const struct vv_b
     }
     if (rc != VV_OK)
         return rc;
-    vv_block_decode(content, &out->view);
+    vv_table_decode_data(t, content, &out->view);
     out->held = block;
     return VV_OK;
 }

@@ -42,6 +42,7 @@ struct vv_table_facts {
     uint64_t tombstones;
     uint64_t raw_bytes; /* keys and values, with values in the value log counted at full size */
     vv_seq min_seq, max_seq; /* of entries and range tombstones */
+    vv_seq raise; /* how far they stand above those in the file; see vv_table_open_options */
     /* User keys: entries and range tombstones lie within. With `open_end` the largest is where a
      * range tombstone ends, and the table says nothing about that key itself. */
     struct vv_buf smallest, largest;
@@ -111,7 +112,8 @@ struct vv_table_open_options {
     uint64_t number;
     const uint8_t *uuid; /* of the store; NULL: any, for inspection */
     uint64_t size_bytes; /* as the MANIFEST has it; 0: unknown */
-    bool map;            /* read the file through a mapping, charged to VV_OWNER_MAP */
+    vv_seq raise; /* added to every sequence in the file, which has one version of each key */
+    bool map;     /* read the file through a mapping, charged to VV_OWNER_MAP */
 };
 
 /* Opens a table: reads footer, properties and top index, verified. One reference. VV_NOTFOUND when

@@ -58,6 +58,8 @@ struct vv_table {
     uint64_t salt;
     uint64_t size_bytes;
     uint64_t blocks_end; /* no block reaches beyond */
+    vv_seq raise;        /* added to the sequences in data blocks; those in indexes are left alone,
+                          * because they only tell versions of one key apart */
     struct vv_handle top_at, properties_at, references_at, ranges_at;
     struct vv_block *top_block; /* NULL without entries */
     struct vv_block_view top;
@@ -81,6 +83,14 @@ struct vv_open_block {
     struct vv_block_view view;
     struct vv_block *held;
 };
+
+/* The view of a data block's verified content. */
+static inline void vv_table_decode_data(const struct vv_table *t, const uint8_t *content,
+                                        struct vv_block_view *out)
+{
+    vv_block_decode(content, out);
+    out->base_seq += t->raise;
+}
 
 /* What stands in the index about a data block. */
 struct vv_index_entry {

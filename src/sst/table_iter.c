@@ -146,7 +146,7 @@ static int scan_data(struct table_iter *it, struct vv_handle at)
     }
     if ((rc = vv_table_verify_content(t, content, VV_ROLE_DATA)) < 0)
         return rc;
-    vv_block_decode(content.data, &it->data.view);
+    vv_table_decode_data(t, content.data, &it->data.view);
     return VV_OK;
 }
 

@@ -271,6 +271,20 @@ static bool contradictory(const struct vv_table *t)
            (f->open_end && f->ranges == 0);
 }
 
+/* False when the sequences cannot be raised that far. */
+static bool raise_facts(struct vv_table *t)
+{
+    struct vv_table_facts *f = &t->facts;
+    f->raise = t->raise;
+    if (t->raise == 0)
+        return true;
+    if (f->ranges > 0 || t->raise > VV_SEQ_MAX - f->max_seq)
+        return false;
+    f->min_seq += t->raise;
+    f->max_seq += t->raise;
+    return true;
+}
+
 static int load_properties(struct vv_table *t)
 {
     struct vv_block *block = NULL;
@@ -291,7 +305,7 @@ static int load_properties(struct vv_table *t)
             rc = take_property(t, tag, bytes, &bad);
     }
     uint32_t all = (2u << VV_PROPERTY_BLOCKS) - 2;
-    bad = bad || r.bad || (seen & all) != all || contradictory(t);
+    bad = bad || r.bad || (seen & all) != all || contradictory(t) || !raise_facts(t);
     if (rc == VV_OK && bad)
         rc = vv_table_damaged(t, t->properties_at, "has malformed properties");
     vv_block_unref(block);
@@ -493,6 +507,7 @@ int vv_table_open(struct vv_env *env, const char *path, const struct vv_table_op
     t->account = options->account;
     t->cache = options->cache;
     t->number = options->number;
+    t->raise = options->raise;
     int rc = vv_env_open(env, path, VV_OPEN_READ, &t->file);
     if (rc != VV_OK)
         goto out;

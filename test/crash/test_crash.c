@@ -309,6 +309,43 @@ static void run_transactions(struct rig *r)
     txn_many(r, 40, 80, LEVEL_DEFAULT, RIG_TXN);
 }
 
+/* Ascending keys, as one bulk; with `beside`, which writes to some of them, after it was begun. */
+static void bulk_many(struct rig *r, unsigned from, unsigned to, size_t size, unsigned beside)
+{
+    struct rig_change changes[64];
+    char keys[64][32];
+
+    CHECK(to - from <= 64);
+    TRAIL_OK(rig_bulk_begin(r));
+    put_many(r, from, from + beside, 40, LEVEL_DEFAULT);
+    for (unsigned i = from; i < to; i++) {
+        snprintf(keys[i - from], sizeof keys[0], "key%05u", i);
+        changes[i - from] = (struct rig_change){.key = vv_slice_str(keys[i - from]), .size = size};
+    }
+    TRAIL_OK(rig_write(r, changes, to - from, LEVEL_DEFAULT, RIG_BULK));
+}
+
+/* Into an empty store, over what is in memory and in tables, beside it, and merged away. */
+static void run_bulk(struct rig *r)
+{
+    TRAIL_OK(rig_open(r));
+    bulk_many(r, 10, 40, 150, 0);
+    TRAIL_CHECK(STAT(r, compactions) == 0 && STAT(r, log_bytes_written) == 0);
+    put_many(r, 12, 15, 60, LEVEL_DEFAULT);
+    bulk_many(r, 5, 20, 300, 4); /* values that go to a value file */
+    put_many(r, 14, 17, 60, LEVEL_DISK);
+    delete_many(r, 5, 8);
+    bulk_many(r, 50, 58, 20, 2);
+    TRAIL_OK(rig_bulk_begin(r)); /* and given up */
+    TRAIL_OK(rig_close(r));
+    TRAIL_OK(rig_open(r));
+    put_many(r, 0, 5, 200, LEVEL_DEFAULT);
+    bulk_many(r, 0, 12, 500, 0);
+    TRAIL_OK(rig_settle(r));
+    bulk_many(r, 3, 6, 30, 1);
+    compact_all(r);
+}
+
 static void run_no_log(struct rig *r)
 {
     TRAIL_OK(rig_open(r));
@@ -353,6 +390,8 @@ CRASH_TEST(manual_compaction_survives_power_cuts, INTERVAL, UINT32_MAX, run_manu
 CRASH_TEST(closing_and_opening_survives_power_cuts, OS, 0, run_close_and_open)
 CRASH_TEST(batches_above_a_memtable_survive_power_cuts, INTERVAL, 0, run_big_batch)
 CRASH_TEST(transactions_survive_power_cuts_whole_or_not_at_all, INTERVAL, 256, run_transactions)
+CRASH_TEST(bulks_survive_power_cuts_whole_or_not_at_all, INTERVAL, 256, run_bulk)
+CRASH_TEST(bulks_without_a_log_survive_power_cuts, NONE, 256, run_bulk)
 CRASH_TEST(a_store_without_log_survives_power_cuts, NONE, 0, run_no_log)
 CRASH_TEST(changing_durability_survives_power_cuts, INTERVAL, 0, run_changed_durability)
 

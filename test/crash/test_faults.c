@@ -22,6 +22,7 @@ enum step_kind {
     STEP_BATCH_DISK,
     STEP_TXN,
     STEP_EXCLUSIVE,
+    STEP_BULK,
     STEP_FLUSH,
     STEP_TEND,
     STEP_SETTLE,
@@ -49,7 +50,8 @@ static const struct step life[] = {
     {STEP_COMPACT, "", 0},    {STEP_TXN, "batch", 4600}, {STEP_EXCLUSIVE, "batch", 80},
     {STEP_PUT, "d", 1200},    {STEP_CLOSE, "", 0},       {STEP_OPEN, "", 0},
     {STEP_PUT, "e", 50},      {STEP_FLUSH, "", 0},       {STEP_VERIFY, "", 0},
-    {STEP_PUT_DISK, "f", 60}, {STEP_SETTLE, "", 0},      {STEP_READ, "old1", 0},
+    {STEP_PUT_DISK, "f", 60}, {STEP_BULK, "batch", 300}, {STEP_PUT, "g", 50},
+    {STEP_SETTLE, "", 0},     {STEP_READ, "old1", 0},
 };
 
 static const size_t life_length = sizeof life / sizeof life[0];
@@ -61,8 +63,8 @@ static int write_batch(struct rig *r, const struct step *s, enum varve_durabilit
     struct rig_change changes[6];
 
     for (int i = 0; i < 6; i++)
-        changes[i] =
-            (struct rig_change){.key = vv_slice_str(keys[i]), .size = s->size, .gone = i == 5};
+        changes[i] = (struct rig_change){
+            .key = vv_slice_str(keys[i]), .size = s->size, .gone = i == 5 && manner != RIG_BULK};
     return rig_write(r, changes, 6, level, manner);
 }
 
@@ -114,6 +116,7 @@ static int step_do(struct rig *r, const struct step *s)
     case STEP_BATCH_DISK: return write_batch(r, s, VARVE_DURABILITY_DISK, RIG_BATCH);
     case STEP_TXN: return write_batch(r, s, VARVE_DURABILITY_DEFAULT, RIG_TXN);
     case STEP_EXCLUSIVE: return write_batch(r, s, VARVE_DURABILITY_DISK, RIG_EXCLUSIVE);
+    case STEP_BULK: return write_batch(r, s, VARVE_DURABILITY_DEFAULT, RIG_BULK);
     case STEP_FLUSH: return rig_flush(r);
     case STEP_TEND: return rig_tend(r, &tended);
     case STEP_SETTLE: return rig_settle(r);

@@ -95,6 +95,33 @@ static void group_write(struct shared *s, varve_batch *batch, struct vv_rng *rng
     atomic_fetch_add(&s->writes, 1);
 }
 
+/* Some of a writer's groups at once, beside everybody else. */
+static void bulk_write(struct shared *s, struct vv_rng *rng, unsigned number)
+{
+    static _Thread_local uint8_t value[SAMPLE_VALUE_HEAD + 400];
+    unsigned first = (unsigned)vv_rng_below(rng, GROUP_COUNT / WRITER_COUNT / 2) * WRITER_COUNT;
+    uint64_t serials[GROUP_COUNT];
+    varve_bulk *bulk = NULL;
+    char key[KEY_SIZE];
+
+    CHECK_OK(varve_bulk_begin(s->db, NULL, &bulk));
+    for (unsigned group = first + number; group < GROUP_COUNT; group += WRITER_COUNT) {
+        serials[group] = (atomic_load(&s->groups[group].issued) >> 1) + 1;
+        for (unsigned part = 0; part < GROUP_SIZE; part++) {
+            size_t size = SAMPLE_VALUE_HEAD + vv_rng_below(rng, 400);
+            key_make(key, group, part);
+            sample_value_fill(value, size, vv_slice_str(key), serials[group]);
+            CHECK_OK(varve_bulk_put(bulk, VARVE_STR(key), varve_bytes(value, size)));
+        }
+        atomic_store(&s->groups[group].issued, state_of(serials[group], false));
+    }
+    CHECK_OK(varve_bulk_commit(bulk));
+    varve_bulk_end(bulk);
+    for (unsigned group = first + number; group < GROUP_COUNT; group += WRITER_COUNT)
+        atomic_store(&s->groups[group].acked, state_of(serials[group], false));
+    atomic_fetch_add(&s->writes, 1);
+}
+
 static void *writer(void *context)
 {
     struct worker *w = context;
@@ -104,7 +131,10 @@ static void *writer(void *context)
     CHECK_OK(varve_batch_new(&batch));
     while (!atomic_load(&w->shared->stop)) {
         unsigned group = (unsigned)vv_rng_below(&rng, GROUP_COUNT / WRITER_COUNT) * WRITER_COUNT;
-        group_write(w->shared, batch, &rng, group + w->number);
+        if (vv_rng_one_in(&rng, 300))
+            bulk_write(w->shared, &rng, w->number);
+        else
+            group_write(w->shared, batch, &rng, group + w->number);
     }
     varve_batch_free(batch);
     return NULL;

@@ -47,6 +47,7 @@ def read_table_add(reader):
         table["ranges"], table["open_end"] = reader.varint(), reader.varint()
         need(table["ranges"] > 0 and table["open_end"] <= 1, reader.what, "has impossible ranges")
     table["expiring"] = (0, 0)
+    table["raised"] = 0
     need(table["level"] <= 6 and table["number"] > 0, reader.what, "has an impossible table")
     return table
 
@@ -93,6 +94,12 @@ def read_edit(body, what):
             need(added and 0 < content[1][0] <= added[0]["entries"], what,
                  "says what expires of a table that it does not add")
             added[0]["expiring"] = content[1]
+        elif tag == 20:
+            content = (inner.varint(), inner.varint())
+            added = [c for t, c in fields if t == 6 and c["number"] == content[0]]
+            need(added and 0 < content[1] <= added[0]["min_seq"] and added[0]["ranges"] == 0, what,
+                 "raises a table that it does not add, or too far")
+            added[0]["raised"] = content[1]
         elif tag == 19:
             content = inner.varint()
             need(content > 0, what, "has a clock that stands at zero")
@@ -268,7 +275,8 @@ class Store:
         need(len(data) == meta["size"], path, "has another size than the MANIFEST says")
         table = Table(data, path.name, meta["number"], self.uuid, self.order)
         p = table.properties
-        need((p[2], p[3], p[4], p[5], p[6], p[7], p[8], p.get(12, 0), p.get(13, 0)) ==
+        table.raise_by(meta["raised"])
+        need((p[2], p[3], p[4], p[5] + meta["raised"], p[6] + meta["raised"], p[7], p[8], p.get(12, 0), p.get(13, 0)) ==
              tuple(meta[name] for name in ("entries", "tombstones", "raw_bytes", "min_seq",
                                            "max_seq", "smallest", "largest", "ranges", "open_end")),
              path, "is not as the MANIFEST says")

@@ -157,6 +157,13 @@ class Table:
         self.ranges = self.read_ranges(*struct.unpack_from("<QI", footer, 84))
         self.check_all()
 
+    def raise_by(self, raised):
+        """The MANIFEST says by how much; each key has one version then."""
+        need(not raised or len({entry[0] for entry in self.entries}) == len(self.entries), self.name,
+             "is raised and has several versions of a key")
+        self.entries = [(key, seq + raised, kind, value)
+                        for key, seq, kind, value in self.entries]
+
     # ---- blocks
 
     def block(self, offset, size, role, align=8):

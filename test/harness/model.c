@@ -34,7 +34,7 @@ static const uint32_t default_weights[MODEL_OP_COUNT] = {
     [MODEL_STATS] = 2,         [MODEL_VERIFY] = 1,
     [MODEL_READONLY] = 2,      [MODEL_CHECKPOINT] = 1,
     [MODEL_REOPEN] = 5,        [MODEL_CRASH] = 6,
-    [MODEL_COLUMNS] = 6,
+    [MODEL_COLUMNS] = 6,       [MODEL_BULK] = 4,
 };
 
 static const char *const level_names[] = {"default", "none", "os", "interval", "disk"};
@@ -142,23 +142,59 @@ static void write_range(struct model *m)
     TRAIL_OK(rig_write(&m->rig, &change, 1, level, RIG_PLAIN));
 }
 
+static int change_cmp(const void *a, const void *b)
+{
+    const struct rig_change *x = a, *y = b;
+
+    return vv_slice_cmp(x->key, y->key);
+}
+
+/* Ascending, each key once. */
+static size_t changes_sort(struct rig_change *changes, size_t count)
+{
+    size_t kept = 0;
+
+    qsort(changes, count, sizeof *changes, change_cmp);
+    for (size_t i = 0; i < count; i++)
+        if (kept == 0 || change_cmp(&changes[kept - 1], &changes[i]) != 0)
+            changes[kept++] = changes[i];
+    return kept;
+}
+
 static void write_many(struct model *m, size_t count, enum rig_manner manner)
 {
-    static const char *const names[] = {"plain", "batch", "transaction", "exclusive transaction",
-                                        "columns"};
+    static const char *const names[] = {"plain",   "batch", "transaction", "exclusive transaction",
+                                        "columns", "bulk"};
     struct rig_change changes[BATCH_BIG_MAX];
     enum varve_durability level = level_draw(m);
 
     for (size_t i = 0; i < count; i++) {
         changes[i] = change_draw(m);
-        if (manner == RIG_COLUMNS) {
+        if (manner == RIG_COLUMNS || manner == RIG_BULK) {
             changes[i].gone = false;
             changes[i].to = VV_SLICE_EMPTY;
         }
     }
+    if (manner == RIG_BULK)
+        count = changes_sort(changes, count);
     trail_note("commit %" PRIu64 ": %s of %zu, level %s", m->rig.oracle.last + 1, names[manner],
                count, level_names[level]);
     TRAIL_OK(rig_write(&m->rig, changes, count, level, manner));
+}
+
+/* Now and then others write after the bulk was begun, and its keys too. */
+static void write_bulk(struct model *m)
+{
+    if (vv_rng_one_in(&m->rng, 2)) {
+        trail_note("begin a bulk");
+        TRAIL_OK(rig_bulk_begin(&m->rig));
+        for (uint64_t i = vv_rng_below(&m->rng, 4); i > 0; i--)
+            write_one(m, vv_rng_one_in(&m->rng, 3));
+        if (vv_rng_one_in(&m->rng, 4))
+            TRAIL_OK(rig_flush(&m->rig));
+    }
+    write_many(m, 1 + vv_rng_below(&m->rng, vv_rng_one_in(&m->rng, 4) ? BATCH_BIG_MAX : BATCH_MAX),
+               RIG_BULK);
 }
 
 /* ---- snapshots */
@@ -363,6 +399,7 @@ static void op_do(struct model *m, enum model_op op)
     case MODEL_DELETE_RANGE: write_range(m); break;
     case MODEL_BATCH: write_many(m, 1 + vv_rng_below(&m->rng, BATCH_MAX), RIG_BATCH); break;
     case MODEL_COLUMNS: write_many(m, 1 + vv_rng_below(&m->rng, BATCH_MAX), RIG_COLUMNS); break;
+    case MODEL_BULK: write_bulk(m); break;
     case MODEL_BATCH_BIG: write_many(m, BATCH_BIG_MAX, RIG_BATCH); break;
     case MODEL_TXN:
         write_many(m, 1 + vv_rng_below(&m->rng, BATCH_MAX),

@@ -13,6 +13,7 @@ enum model_op {
     MODEL_BATCH,
     MODEL_BATCH_BIG, /* larger than a memtable */
     MODEL_COLUMNS,   /* puts alone, by columns */
+    MODEL_BULK,      /* ascending puts alone, by a bulk */
     MODEL_TXN,       /* the same by a transaction */
     MODEL_GET,
     MODEL_GET_INTO,

@@ -250,6 +250,8 @@ int rig_close(struct rig *r)
     varve *db = r->db;
     int rc;
 
+    varve_bulk_end(r->bulk);
+    r->bulk = NULL;
     r->db = NULL;
     if ((rc = varve_close(db)) < 0)
         return rc;
@@ -360,6 +362,27 @@ static int columns_write(struct rig *r, const struct oracle_change *changes, siz
     return rc;
 }
 
+int rig_bulk_begin(struct rig *r)
+{
+    if (r->bulk || r->mirrors > 0)
+        return VARVE_OK; /* a bulk is for one keyspace */
+    return varve_bulk_begin(r->db, NULL, &r->bulk);
+}
+
+static int bulk_write(struct rig *r, const struct oracle_change *changes, size_t count)
+{
+    int rc = rig_bulk_begin(r);
+
+    for (size_t i = 0; rc == VARVE_OK && i < count; i++)
+        rc =
+            varve_bulk_put(r->bulk, sample_public(changes[i].key), sample_public(changes[i].value));
+    if (rc == VARVE_OK)
+        rc = varve_bulk_commit(r->bulk);
+    varve_bulk_end(r->bulk);
+    r->bulk = NULL;
+    return rc;
+}
+
 static int changes_write(struct rig *r, const struct oracle_change *changes, size_t count,
                          enum varve_durability level, enum rig_manner manner)
 {
@@ -372,11 +395,13 @@ static int changes_write(struct rig *r, const struct oracle_change *changes, siz
     }
     if (manner == RIG_COLUMNS && puts && !ranges && r->mirrors == 0)
         return columns_write(r, changes, count, level);
+    if (manner == RIG_BULK && r->mirrors == 0)
+        return bulk_write(r, changes, count);
     if ((manner == RIG_TXN || manner == RIG_EXCLUSIVE) && !ranges)
         return txn_write(r->views, r->mirrors + 1, &r->oracle, changes, count,
                          manner == RIG_TXN ? VARVE_TXN_OPTIMISTIC : VARVE_TXN_EXCLUSIVE, level);
-    if (manner == RIG_BATCH || manner == RIG_COLUMNS || count != 1 || r->mirrors > 0 ||
-        level != VARVE_DURABILITY_DEFAULT)
+    if (manner == RIG_BATCH || manner == RIG_COLUMNS || manner == RIG_BULK || count != 1 ||
+        r->mirrors > 0 || level != VARVE_DURABILITY_DEFAULT)
         return batch_write(r, changes, count, level);
     if (ranges)
         return varve_delete_range(r->db, sample_public(changes[0].key),
@@ -461,6 +486,8 @@ int rig_write(struct rig *r, const struct rig_change *changes, size_t count,
     TRAIL_OK(rc);
     r->commits[r->commit_count - 1].seq = vv_db_seq(r->db);
     promise_level(r, commit, level);
+    if (manner == RIG_BULK && count > 0 && r->mirrors == 0)
+        rig_promise_power(r);
     return VARVE_OK;
 }
 

@@ -40,7 +40,8 @@ struct rig {
     char path[256];
     varve_options options;
 
-    varve *db; /* NULL while closed */
+    varve *db;        /* NULL while closed */
+    varve_bulk *bulk; /* begun and still empty, or NULL */
     /* How many keyspaces beside the default one all is written to, too, in the same commit. Each must
      * show what the others show. Set before the first opening. */
     size_t mirrors;
@@ -88,12 +89,16 @@ int rig_open(struct rig *r);
 int rig_close(struct rig *r);
 
 /* One commit: a single change by put or delete, several (or RIG_BATCH) by a batch, puts alone by
- * columns (RIG_COLUMNS), or all by an optimistic or exclusive transaction. One that fails
+ * columns (RIG_COLUMNS) or a bulk (RIG_BULK, of ascending keys), or all by an optimistic or exclusive
+ * transaction. One that fails
  * while the store goes on taking writes never happened. One that failed for good is in doubt; those
  * refused by VARVE_READONLY afterwards were never tried. */
-enum rig_manner { RIG_PLAIN, RIG_BATCH, RIG_TXN, RIG_EXCLUSIVE, RIG_COLUMNS };
+enum rig_manner { RIG_PLAIN, RIG_BATCH, RIG_TXN, RIG_EXCLUSIVE, RIG_COLUMNS, RIG_BULK };
 int rig_write(struct rig *r, const struct rig_change *changes, size_t count,
               enum varve_durability level, enum rig_manner manner);
+
+/* Begins the bulk that the next write by RIG_BULK will fill. */
+int rig_bulk_begin(struct rig *r);
 
 /* Shorter: the key is text. */
 int rig_put(struct rig *r, const char *key, size_t size, enum varve_durability level);

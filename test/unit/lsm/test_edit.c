@@ -41,6 +41,7 @@ static struct vv_edit whole_edit(void)
     CHECK_OK(vv_buf_assign(&facts.largest, vv_slice_of(long_key, sizeof long_key)));
     CHECK_OK(vv_edit_add_table(&edit, 6, 12, UINT64_MAX, &facts));
     facts.ref_count = 0;
+    facts.min_seq = facts.max_seq = facts.raise = VV_SEQ_MAX;
     facts.expiring = 1000;
     facts.expires_half_ms = UINT64_MAX;
     CHECK_OK(vv_edit_add_table(&edit, 0, 13, 0, &facts));
@@ -89,6 +90,8 @@ TEST(an_edit_reads_back_as_it_was_written)
     CHECK_EQ_U64(back.tables[0].facts.smallest.size, 0);
     CHECK_EQ_U64(back.tables[0].facts.refs[1].bytes, UINT64_MAX);
     CHECK_EQ_U64(back.tables[1].facts.ref_count, 0);
+    CHECK_EQ_U64(back.tables[0].facts.raise, 0);
+    CHECK_EQ_U64(back.tables[1].facts.raise, VV_SEQ_MAX);
     CHECK_EQ_U64(back.tables_gone[1], UINT64_MAX);
     CHECK_EQ_U64(back.values[0].serves[2], 100);
     CHECK(back.values[0].sealed);
@@ -268,6 +271,28 @@ TEST(tables_must_make_sense)
     CHECK_RC(FIELD(6, "\6\1\1\0\0\0\1\1\0\1a\1b\0\1\2"), VV_CORRUPT);
     /* A count that would take all memory. */
     CHECK_RC(FIELD(6, "\6\1\1\1\0\1\1\1\0\1a\1b\377\377\377\377\377\377\377\77"), VV_CORRUPT);
+}
+
+TEST(a_table_is_raised_in_the_edit_that_adds_it_and_by_no_more_than_its_sequence)
+{
+    static const char table[] = "\6\16\6\1\1\1\0\1\5\5\0\1a\1b\0";
+    static const struct {
+        const char *raised;
+        int rc;
+    } cases[] = {{"\24\2\1\5", VV_OK},
+                 {"\24\2\1\6", VV_CORRUPT},
+                 {"\24\2\1\0", VV_CORRUPT},
+                 {"\24\2\2\5", VV_CORRUPT},
+                 {"\24\1\1", VV_CORRUPT}};
+    CHECK_RC(FIELD(20, "\1\5"), VV_CORRUPT);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct vv_buf raw = VV_BUF_INIT;
+        size_t size = 2 + (size_t)cases[i].raised[1];
+        CHECK_OK(vv_buf_append(&raw, table, sizeof table - 1));
+        CHECK_OK(vv_buf_append(&raw, cases[i].raised, size));
+        CHECK_RC(decode_only(vv_buf_slice(&raw)), cases[i].rc);
+        vv_buf_deinit(&raw);
+    }
 }
 
 TEST(value_files_must_make_sense)

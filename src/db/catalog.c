@@ -311,6 +311,8 @@ int vv_catalog_load(struct vv_catalog *c, const varve_options *given, const stru
     if (atomic_exchange(&c->met_unknown, false))
         return vv_fail(VV_BUSY, "the store has new keyspaces, with comparators");
     vv_mutex_lock(&c->mu);
+    while (count > 0 && notes[count - 1].id > VV_SPACE_ID_MAX)
+        count--; /* ascending: these are of the store itself (present.h) */
     if (count == 0 || notes[0].id != 0)
         rc = load_default(c, given, notes == NULL, first);
     for (size_t i = 0; rc == VV_OK && i < count; i++) {

@@ -368,7 +368,8 @@ static int visit_note(void *context, const struct vv_note *note)
     const struct listing *listing = context;
     char name[VV_KEYSPACE_NAME_MAX + 1] = {0};
     struct vv_keyspace_note content;
-    int rc = note->id == 0 ? VV_END : vv_keyspace_note_decode(note->text, &content);
+    bool is_further = note->id > 0 && note->id <= VV_SPACE_ID_MAX;
+    int rc = !is_further ? VV_END : vv_keyspace_note_decode(note->text, &content);
     if (rc != VV_OK || content.state != VV_KEYSPACE_LIVE)
         return rc < 0 ? rc : VV_OK;
     memcpy(name, content.name.data, content.name.size);

@@ -87,13 +87,9 @@ static int host_notes(void *context, const struct vv_note *notes, size_t count,
                       const struct vv_order **order, struct vv_note *first)
 {
     struct vv_store *s = context;
-    size_t keyspaces = count;
-    while (keyspaces > 0 && notes[keyspaces - 1].id > VV_SPACE_ID_MAX)
-        keyspaces--;
-    int rc = vv_present_load(&s->present, notes + keyspaces, count - keyspaces);
-    if (rc < 0)
-        return rc;
-    return vv_catalog_load(&s->root->catalog, &s->options, notes, keyspaces, order, first);
+    int rc = vv_present_load(&s->present, notes, count);
+    return rc < 0 ? rc
+                  : vv_catalog_load(&s->root->catalog, &s->options, notes, count, order, first);
 }
 
 /* ---- making */

@@ -678,10 +678,12 @@ static int put_properties(struct vv_table_writer *w, struct handle *at)
         return rc;
     if ((rc = put_property(out, VV_PROPERTY_CREATOR, vv_slice_str(creator))) < 0)
         return rc;
-    if ((rc = put_replaces(w)) < 0 || (rc = put_expiring(w)) < 0)
+    if ((rc = put_replaces(w)) < 0)
         return rc;
     if (f->ranges > 0 && ((rc = put_number(out, VV_PROPERTY_RANGES, f->ranges)) < 0 ||
                           (rc = put_number(out, VV_PROPERTY_OPEN_END, f->open_end ? 1 : 0)) < 0))
+        return rc;
+    if ((rc = put_expiring(w)) < 0)
         return rc;
     return put_plain(w, vv_buf_slice(out), VV_ROLE_PROPERTIES, VV_BLOCK_ALIGN, at);
 }

@@ -35,6 +35,7 @@ static const uint32_t default_weights[MODEL_OP_COUNT] = {
     [MODEL_READONLY] = 2,      [MODEL_CHECKPOINT] = 1,
     [MODEL_REOPEN] = 5,        [MODEL_CRASH] = 6,
     [MODEL_COLUMNS] = 6,       [MODEL_BULK] = 4,
+    [MODEL_PASS] = 3,
 };
 
 static const char *const level_names[] = {"default", "none", "os", "interval", "disk"};
@@ -195,6 +196,20 @@ static void write_bulk(struct model *m)
     }
     write_many(m, 1 + vv_rng_below(&m->rng, vv_rng_one_in(&m->rng, 4) ? BATCH_BIG_MAX : BATCH_MAX),
                RIG_BULK);
+}
+
+/* The present entry of an iterator stays, though it has expired: those held would show more than the
+ * oracle. */
+static void pass(struct model *m)
+{
+    uint64_t ms = 1 + vv_rng_below(&m->rng, 1500);
+
+    trail_note("%" PRIu64 " ms go by", ms);
+    for (int i = 0; i < MODEL_HELD_MAX; i++) {
+        varve_iter_close(m->iters[i].iter);
+        m->iters[i].iter = NULL;
+    }
+    rig_pass(&m->rig, ms);
 }
 
 /* ---- snapshots */
@@ -405,6 +420,7 @@ static void op_do(struct model *m, enum model_op op)
         write_many(m, 1 + vv_rng_below(&m->rng, BATCH_MAX),
                    vv_rng_one_in(&m->rng, 3) ? RIG_EXCLUSIVE : RIG_TXN);
         break;
+    case MODEL_PASS: pass(m); break;
     case MODEL_GET: model_get(m); break;
     case MODEL_GET_INTO: model_get_into(m); break;
     case MODEL_MULTI_GET: model_multi_get(m); break;
@@ -457,6 +473,7 @@ void model_begin(struct model *m, uint64_t seed)
     }
     if (!m->rig.sim)
         m->weights[MODEL_CRASH] = 0;
+    m->rig.brief = vv_rng_one_in(&m->rng, 2);
     m->rig.mirrors = vv_rng_one_in(&m->rng, 2) ? 0 : 1 + vv_rng_below(&m->rng, 2);
     store_open(m);
 }

@@ -15,6 +15,7 @@ enum model_op {
     MODEL_COLUMNS,   /* puts alone, by columns */
     MODEL_BULK,      /* ascending puts alone, by a bulk */
     MODEL_TXN,       /* the same by a transaction */
+    MODEL_PASS,      /* time goes by, and values expire */
     MODEL_GET,
     MODEL_GET_INTO,
     MODEL_MULTI_GET,

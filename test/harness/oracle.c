@@ -96,9 +96,20 @@ uint64_t oracle_commit(struct oracle *o, const struct oracle_change *changes, si
                         .hash = changes[i].gone ? 0 : vv_hash(changes[i].value),
                         .size = changes[i].gone ? 0 : changes[i].value.size,
                         .gone = changes[i].gone,
+                        .expires_ms = changes[i].expires_ms,
                     });
     }
     return commit;
+}
+
+void oracle_expire(struct oracle *o, uint64_t now_ms)
+{
+    for (size_t i = 0; i < o->count; i++) {
+        for (size_t k = 0; k < o->keys[i].count; k++) {
+            struct oracle_version *v = &o->keys[i].versions[k];
+            v->gone = v->gone || (v->expires_ms != 0 && v->expires_ms <= now_ms);
+        }
+    }
 }
 
 void oracle_copy(struct oracle *out, const struct oracle *from, uint64_t commit)

@@ -15,6 +15,7 @@ struct oracle_version {
     uint64_t hash;
     size_t size;
     bool gone;
+    uint64_t expires_ms; /* 0: never */
 };
 
 struct oracle_key {
@@ -33,8 +34,10 @@ struct oracle {
 struct oracle_change {
     vv_slice key;
     vv_slice value;
-    bool gone;   /* a deletion */
-    vv_slice to; /* of all keys up to this one, itself excluded; data NULL: of one */
+    bool gone;           /* a deletion */
+    vv_slice to;         /* of all keys up to this one, itself excluded; data NULL: of one */
+    uint64_t expires_ms; /* of a value; 0: never */
+    bool merged;         /* it is an operand; the oracle does not care */
 };
 
 void oracle_deinit(struct oracle *o);
@@ -44,6 +47,9 @@ uint64_t oracle_commit(struct oracle *o, const struct oracle_change *changes, si
 
 /* Makes an oracle that knows only the state of another at a commit, and goes on from there. */
 void oracle_copy(struct oracle *out, const struct oracle *from, uint64_t commit);
+
+/* What expires by then is gone, and was never there. */
+void oracle_expire(struct oracle *o, uint64_t now_ms);
 
 /* Forgets all commits after `commit`: they never happened. */
 void oracle_cut(struct oracle *o, uint64_t commit);

@@ -3,6 +3,7 @@
  */
 #include "harness/rig.h"
 
+#include "base/hash.h"
 #include "db/store.h"
 #include "harness/test.h"
 #include "harness/trail.h"
@@ -11,7 +12,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { SETTLE_STEPS_MAX = 200000, CHANGES_MAX = 512 };
+/* The time, as stores under test are told. */
+static _Atomic(uint64_t) clock_ms;
+
+enum { SETTLE_STEPS_MAX = 200000, CHANGES_MAX = 512, BRIEF_MS = 1000 };
+
+#define CLOCK_BEGIN_MS ((uint64_t)1 << 41)
+#define FAR_MS         ((uint64_t)1 << 40)
 
 struct vv_lsm_tuning rig_tuning_tiny(void)
 {
@@ -56,6 +63,7 @@ void rig_init_in(struct rig *r, struct vv_env *env, const char *path)
         .options = VARVE_OPTIONS_INIT,
     };
     snprintf(r->path, sizeof r->path, "%s", path);
+    atomic_store(&clock_ms, CLOCK_BEGIN_MS);
     r->options.memory_budget = (uint64_t)4 << 20;
     r->options.value_log_min = 256;
     rig_options_complete(&r->options);
@@ -190,8 +198,40 @@ static int compare_bytes(void *context, varve_slice a, varve_slice b)
 static const varve_comparator by_hand = {"bytes, by hand", compare_bytes, NULL};
 static const char *const view_names[RIG_VIEWS_MAX] = {"default", "mirror", "mirror by hand"};
 
+static uint64_t clock_now(void *context)
+{
+    (void)context;
+    return atomic_load(&clock_ms);
+}
+
+void rig_pass(struct rig *r, uint64_t ms)
+{
+    oracle_expire(&r->oracle, atomic_fetch_add(&clock_ms, ms) + ms);
+}
+
+/* The latest operand is all that counts, so to the oracle a merge is a put; the order of operands,
+ * and that none is lost, shows all the same. */
+static int latest(void *context, varve_slice key, const varve_slice *base,
+                  const varve_slice *operands, size_t count, varve_merge_result *result)
+{
+    (void)context;
+    (void)key;
+    (void)base;
+    return varve_merge_append(result, operands[count - 1].data, operands[count - 1].size);
+}
+
+static int latest_operand(void *context, varve_slice key, const varve_slice *operands, size_t count,
+                          varve_merge_result *result)
+{
+    return latest(context, key, NULL, operands, count, result);
+}
+
+static const varve_merge_operator merging = {"latest", latest, latest_operand, NULL};
+
 void rig_options_complete(varve_options *options)
 {
+    options->merge = &merging;
+    options->clock = clock_now;
     options->comparators = &by_hand;
     options->comparator_count = 1;
 }
@@ -295,14 +335,24 @@ static uint64_t commit_issue(struct rig *r, const struct oracle_change *changes,
     return commit;
 }
 
+static uint64_t ttl_of(const struct oracle_change *c)
+{
+    return c->expires_ms - atomic_load(&clock_ms);
+}
+
 static int batch_add(varve_batch *batch, const varve *view, const struct oracle_change *c)
 {
     varve_slice key = sample_public(c->key);
+    varve_slice value = sample_public(c->value);
 
     if (c->to.data != NULL)
         return varve_batch_delete_range_in(batch, view, key, sample_public(c->to));
-    return c->gone ? varve_batch_delete_in(batch, view, key)
-                   : varve_batch_put_in(batch, view, key, sample_public(c->value));
+    if (c->gone)
+        return varve_batch_delete_in(batch, view, key);
+    if (c->merged)
+        return varve_batch_merge_in(batch, view, key, value);
+    return c->expires_ms > 0 ? varve_batch_put_ttl_in(batch, view, key, value, ttl_of(c))
+                             : varve_batch_put_in(batch, view, key, value);
 }
 
 static int batch_fill(varve_batch *batch, const struct rig *r, const struct oracle_change *changes,
@@ -408,7 +458,30 @@ static int changes_write(struct rig *r, const struct oracle_change *changes, siz
                                   sample_public(changes[0].to));
     if (changes[0].gone)
         return varve_delete(r->db, sample_public(changes[0].key));
-    return varve_put(r->db, sample_public(changes[0].key), sample_public(changes[0].value));
+    varve_slice key = sample_public(changes[0].key);
+    varve_slice value = sample_public(changes[0].value);
+    if (changes[0].merged)
+        return varve_merge(r->db, key, value);
+    return changes[0].expires_ms > 0 ? varve_put_ttl(r->db, key, value, ttl_of(&changes[0]))
+                                     : varve_put(r->db, key, value);
+}
+
+/* Alone and in batches, values are put in one of several ways, by their serial. */
+static void ways_draw(const struct rig *r, struct oracle_change *changes, size_t count,
+                      uint64_t serial, enum rig_manner manner)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct oracle_change *c = &changes[i];
+        uint64_t way = vv_mix(++serial) % 8;
+
+        if (c->gone || c->to.data != NULL || (manner != RIG_PLAIN && manner != RIG_BATCH))
+            continue;
+        c->merged = way == 0;
+        if (way == 1)
+            c->expires_ms = atomic_load(&clock_ms) + FAR_MS;
+        if (way == 2 && r->brief)
+            c->expires_ms = atomic_load(&clock_ms) + 1 + vv_mix(serial) / 8 % BRIEF_MS;
+    }
 }
 
 /* Draws the values of the changes, beginning after `serial`. Free the memory given back. */
@@ -429,7 +502,8 @@ static uint8_t *changes_fill(const struct rig_change *changes, size_t count, uin
         size_t size = c->gone ? 0 : c->size;
 
         sample_value_fill(at, size, c->key, ++serial);
-        filled[i] = (struct oracle_change){c->key, {at, size}, c->gone, c->to};
+        filled[i] = (struct oracle_change){
+            .key = c->key, .value = {at, size}, .gone = c->gone, .to = c->to};
         at += size;
     }
     return values;
@@ -463,6 +537,7 @@ int rig_write(struct rig *r, const struct rig_change *changes, size_t count,
     r->serial += count;
     if (doubted)
         rig_decide(r, RIG_DID_NOT_HAPPEN);
+    ways_draw(r, filled, count, serial, manner);
     commit = commit_issue(r, filled, count);
     rc = changes_write(r, filled, count, level, manner);
     free(values);

@@ -48,7 +48,9 @@ struct rig {
     varve *views[RIG_VIEWS_MAX]; /* while open: the default keyspace and its mirrors */
     struct oracle oracle;
     uint64_t serial; /* of values */
-    uint64_t tick;   /* the clock of promises where the world does not count its calls */
+    /* Some values are merged, some put for a long time; and for a short one if `brief`. */
+    bool brief;
+    uint64_t tick; /* the clock of promises where the world does not count its calls */
     /* The oracle's last commit failed, and the store for good with it: the store must not show it,
      * yet a reopened one may. */
     bool doubt;
@@ -81,7 +83,7 @@ void rig_init_sim(struct rig *r, uint64_t seed);
 void rig_init_in(struct rig *r, struct vv_env *env, const char *path);
 void rig_deinit(struct rig *r);
 
-/* Gives the options what opening any rig's store needs. */
+/* Gives the options what opening any rig's store needs: comparators, a merge operator, the clock. */
 void rig_options_complete(varve_options *options);
 
 /* Open and close as the store does, forwarding its failures. */
@@ -104,6 +106,9 @@ int rig_bulk_begin(struct rig *r);
 int rig_put(struct rig *r, const char *key, size_t size, enum varve_durability level);
 int rig_delete(struct rig *r, const char *key, enum varve_durability level);
 int rig_delete_range(struct rig *r, const char *from, const char *to, enum varve_durability level);
+
+/* Lets time go by for all rigs; what has expired is gone from the oracle. */
+void rig_pass(struct rig *r, uint64_t ms);
 
 int rig_sync(struct rig *r);
 int rig_flush(struct rig *r);

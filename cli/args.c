@@ -13,6 +13,7 @@ const struct cli_option cli_options[CLI_OPT_COUNT] = {
     [CLI_OPT_TO] = {"to", 0, true, "KEY", NULL, "end before KEY"},
     [CLI_OPT_PREFIX] = {"prefix", 0, true, "P", NULL, "only keys that begin with P"},
     [CLI_OPT_KEYSPACE] = {"keyspace", 'K', false, "NAME", NULL, "in this keyspace"},
+    [CLI_OPT_TTL] = {"ttl", 0, false, "TIME", NULL, "for so long: 90s, 15m, 12h, 7d"},
     [CLI_OPT_ALL] = {"all", 'a', false, NULL, NULL, "all keyspaces; jsonl only"},
     [CLI_OPT_CREATE] = {"create", 0, false, "NAME", NULL, "make a keyspace"},
     [CLI_OPT_DROP] = {"drop", 0, false, "NAME", NULL, "drop a keyspace with all that is in it"},

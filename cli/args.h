@@ -17,6 +17,7 @@ enum cli_option_id {
     CLI_OPT_TO,
     CLI_OPT_PREFIX,
     CLI_OPT_KEYSPACE,
+    CLI_OPT_TTL,
     CLI_OPT_ALL,
     CLI_OPT_CREATE,
     CLI_OPT_DROP,

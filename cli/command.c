@@ -18,11 +18,12 @@
 
 const struct cli_command cli_commands[] = {
     {"put", "KEY [VALUE]", "store a value under a key", CLI_ANYWHERE, true, CLI_OPEN_NOTHING,
-     CLI_OPERANDS_BYTES, 1, 2, OPTIONS_DATA | CLI_BIT(ESCAPE), cli_run_put,
+     CLI_OPERANDS_BYTES, 1, 2, OPTIONS_DATA | CLI_BIT(ESCAPE) | CLI_BIT(TTL), cli_run_put,
      "The value is read from standard input if it is absent or '-'. Makes the store and the\n"
-     "keyspace if there are none.\n",
+     "keyspace if there are none. With --ttl the key is gone after that time.\n",
      "varve put books 978-0131103627 'The C Programming Language'\n"
      "varve put photos cat.jpg <cat.jpg\n"
+     "varve put sessions 8f3a alice --ttl 30m\n"
      "varve put -e books 'line\\n\\x00' value\n"},
     {"get", "KEY", "print the value of a key", CLI_ANYWHERE, true, CLI_OPEN_READ,
      CLI_OPERANDS_BYTES, 1, 1, OPTIONS_LOOK | CLI_BIT(ESCAPE) | CLI_BIT(JSON), cli_run_get,
@@ -41,6 +42,30 @@ const struct cli_command cli_commands[] = {
      CLI_OPERANDS_BYTES, 1, 1, OPTIONS_LOOK | CLI_BIT(ESCAPE) | CLI_BIT(QUIET), cli_run_exists,
      "Prints yes or no, and ends with status 0 or 1.\n",
      "varve exists -q books 978-0131103627 && echo there\n"},
+    {"ttl", "KEY", "tell how long a key still has", CLI_ANYWHERE, true, CLI_OPEN_READ,
+     CLI_OPERANDS_BYTES, 1, 1, OPTIONS_LOOK | CLI_BIT(ESCAPE), cli_run_ttl,
+     "Prints seconds, or never. Ends with status 1 if there is no such key.\n",
+     "varve ttl sessions 8f3a\n"},
+    {"expire", "KEY TIME", "let a key be gone after a time", CLI_ANYWHERE, true, CLI_OPEN_EXISTING,
+     CLI_OPERANDS_BYTES, 2, 2, OPTIONS_DATA | CLI_BIT(ESCAPE), cli_run_expire,
+     "The time counts from now: 250ms, 90s, 15m, 12h, 7d; without a unit it is seconds. Ends with\n"
+     "status 1 if there is no such key.\n",
+     "varve expire sessions 8f3a 12h\n"},
+    {"persist", "KEY", "let a key stay for ever again", CLI_ANYWHERE, true, CLI_OPEN_EXISTING,
+     CLI_OPERANDS_BYTES, 1, 1, OPTIONS_DATA | CLI_BIT(ESCAPE), cli_run_persist,
+     "Ends with status 1 if there is no such key.\n", "varve persist sessions 8f3a\n"},
+    {"incr", "KEY [NUMBER]", "add to a counter and print it", CLI_ANYWHERE, true, CLI_OPEN_EXISTING,
+     CLI_OPERANDS_BYTES, 1, 2, OPTIONS_DATA | CLI_BIT(ESCAPE), cli_run_incr,
+     "Adds 1 or the number, which may be negative (behind --). A key without a value counts as 0; a\n"
+     "counter is stored as 8 bytes, little-endian.\n",
+     "varve incr hits index.html\n"
+     "varve incr hits index.html -- -5\n"},
+    {"merge", "KEY OPERAND", "merge an operand into a value", CLI_ANYWHERE, true, CLI_OPEN_EXISTING,
+     CLI_OPERANDS_BYTES, 2, 2, OPTIONS_DATA | CLI_BIT(ESCAPE), cli_run_merge,
+     "The merge operator is named by --set, here and where the key is read: add_i64, append, max, min\n"
+     "or or.\n",
+     "varve merge -o merge=append tags cat.jpg black\n"
+     "varve get -o merge=append tags cat.jpg\n"},
     {"scan", "", "print entries in the order of keys", CLI_ANYWHERE, true, CLI_OPEN_READ,
      CLI_OPERANDS_NONE, 0, 0,
      OPTIONS_LOOK | OPTIONS_RANGE | CLI_BIT(REVERSE) | CLI_BIT(LIMIT) | CLI_BIT(KEYS) |

@@ -57,6 +57,11 @@ int cli_run_put(struct cli_job *job); /* point.c */
 int cli_run_get(struct cli_job *job);
 int cli_run_del(struct cli_job *job);
 int cli_run_exists(struct cli_job *job);
+int cli_run_ttl(struct cli_job *job); /* update.c */
+int cli_run_expire(struct cli_job *job);
+int cli_run_persist(struct cli_job *job);
+int cli_run_incr(struct cli_job *job);
+int cli_run_merge(struct cli_job *job);
 int cli_run_scan(struct cli_job *job); /* scan.c */
 int cli_run_count(struct cli_job *job);
 int cli_run_load(struct cli_job *job); /* load.c */
@@ -82,5 +87,8 @@ int cli_run_keyspaces(struct cli_job *job); /* keyspaces.c */
 int cli_run_bench(struct cli_job *job);     /* bench.c */
 int cli_run_help(struct cli_job *job);      /* help.c */
 int cli_run_version(struct cli_job *job);
+
+/* Milliseconds of a time as 90s, 15m; or complains. In update.c. */
+VV_MUST int cli_parse_time(varve_slice text, uint64_t *out_ms);
 
 #endif

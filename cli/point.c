@@ -45,6 +45,14 @@ static int answer_write(struct cli_job *job, int rc, const char *what)
 static int put(struct cli_job *job, varve_slice key, varve_slice value)
 {
     varve_txn *txn = cli_txn(job);
+    uint64_t ttl_ms = 0;
+    if (cli_given(&job->args, CLI_OPT_TTL)) {
+        if (txn != NULL)
+            return cli_complain("put --ttl is no part of a transaction; end it first");
+        if (cli_parse_time(cli_option_bytes(&job->args, CLI_OPT_TTL), &ttl_ms) != CLI_FINE)
+            return CLI_ERROR;
+        return answer_write(job, varve_put_ttl(job->db, key, value, ttl_ms), "put");
+    }
     int rc = txn != NULL ? varve_txn_put(txn, job->db, key, value) : varve_put(job->db, key, value);
     return answer_write(job, rc, "put");
 }

@@ -142,4 +142,40 @@ def a_complaint_names_the_path_and_the_option_once(t):
     t.missing(t.store)
 
 
+@test
+def keys_expire(t):
+    t.run("put", t.store, "key", "value", "--ttl", "90m")
+    out = t.run("ttl", t.store, "key").out
+    t.true(5300 < float(out.rstrip(b"s\n")) <= 5400, out)
+    t.equal(t.run("persist", t.store, "key"), (0, b"", b""))
+    t.equal(t.run("ttl", t.store, "key").out, b"never\n")
+    t.equal(t.run("expire", t.store, "key", "7d"), (0, b"", b""))
+    t.true(t.run("ttl", t.store, "key").out.endswith(b"s\n"))
+    t.run("expire", t.store, "key", "1ms")
+    t.run("get", t.store, "key", status=1)
+    t.run("ttl", t.store, "key", status=1)
+    t.run("expire", t.store, "key", "1s", status=1)
+    for bad in ("", "0", "x", "5y", "-1s", "99999999999999999999"):
+        t.fails("put", t.store, "other", "value", "--ttl=" + bad, says=b"time")
+
+
+@test
+def counters_count_and_operands_merge(t):
+    t.run("put", t.store, "other", "value")
+    t.equal(t.run("incr", t.store, "n").out, b"1\n")
+    t.equal(t.run("incr", t.store, "n", "41").out, b"42\n")
+    t.equal(t.run("incr", t.store, "n", "--", "-50").out, b"-8\n")
+    t.equal(t.run("get", t.store, "n").out, (-8).to_bytes(8, "little", signed=True))
+    t.fails("incr", t.store, "other", says=b"counter")
+    t.fails("incr", t.store, "n", "1x", says=b"number")
+    t.fails("incr", t.store, "n", "9223372036854775808", says=b"number")
+    t.fails("merge", t.store, "m", "a", says=b"merge operator")
+    t.run("merge", "-o", "merge=append", t.store, "m", "a")
+    t.run("merge", "-o", "merge=append", t.store, "m", "b")
+    t.equal(t.run("get", "-o", "merge=append", t.store, "m").out, b"a,b")
+    t.fails("get", t.store, "m", says=b"append")
+    t.fails("get", "-o", "merge=max", t.store, "m", says=b"append")
+    t.fails("get", "-o", "merge=nothing", t.store, "m", says=b"add_i64")
+
+
 main()

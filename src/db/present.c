@@ -6,7 +6,7 @@
 #include "kv/expiry.h"
 #include "kv/space.h"
 
-enum { RANK_MERGE = 13, KEY_BYTES_SHOWN = 64 };
+enum { RANK_MERGE = 32, KEY_BYTES_SHOWN = 64 };
 
 void vv_present_init(struct vv_present *p, struct vv_env *env, const varve_options *options)
 {

@@ -35,7 +35,7 @@ struct vv_present {
 
     _Atomic(uint64_t) clock_ms;
     _Atomic(bool) noted; /* the store remembers the operator's name */
-    struct vv_mutex mu;  /* held while that is written down; protects the one below; rank 13 */
+    struct vv_mutex mu;  /* held while that is written down; protects the one below; rank 32 */
     char noted_name[VV_MERGE_NAME_MAX + 1]; /* "" for none */
     /* By hash of the key: merges since the latest fold, about. Relaxed: they only guide. */
     _Atomic(uint8_t) merges[VV_MERGE_COUNTS];

@@ -266,6 +266,7 @@ static void await_calls(varve *db)
         else
             vv_env_sleep_us(db->store->env, CLOSE_WAIT_US);
     }
+    vv_commit_evict(&db->store->commit); /* a hold that nobody waits for */
 }
 
 /* The last chance of what is not durable yet. */

@@ -306,6 +306,8 @@ int vv_lsm_notes(struct vv_env *env, const char *path,
     struct vv_notes notes = {.list = NULL};
     uint64_t number;
     int rc = vv_manifest_read(env, path, add_notes, &notes, &number);
+    if (rc == VV_NOTFOUND)
+        rc = vv_fail(VV_MISSING, "%s: there is no MANIFEST", path);
     for (size_t i = 0; rc == VV_OK && i < notes.count; i++)
         rc = visit(context, &notes.list[i]);
     vv_notes_deinit(&notes);

@@ -1,10 +1,9 @@
 /*
  * Writes a table, front to back, without ever going back.
  *
- * A finished data block waits (`pending`) until the next key is known, because its separator in the
- * index depends on it. When the index partition is full and the next key is another one, index and
- * filter of the partition follow their blocks into the file, so that memory does not grow with the
- * table, but for value references, which are 16 bytes each until the end.
+ * A finished data block waits (`pending`) for the next key: its separator in the index depends on it.
+ * When the index partition is full and the next key is another one, its index and filter follow into
+ * the file, so that memory does not grow, but for value references: 16 bytes each until the end.
  */
 #include "base/error.h"
 #include "kv/expiry.h"

@@ -62,7 +62,7 @@ const struct cli_option cli_options[CLI_OPT_COUNT] = {
                             "when a write is safe: none, os, interval (default) or disk"},
     [CLI_OPT_SET] = {"set", 'o', false, "NAME=VALUE,…",
                      "mode= engine= durability= sync_interval_ms= memory_budget= compression= "
-                     "background_threads= value_log_min=",
+                     "background_threads= value_log_min= changes_keep=",
                      "set options of the store; may be repeated"},
     [CLI_OPT_WORDS] = {"words", 0, false, NULL, NULL, NULL},
     [CLI_OPT_HELP] = {"help", 'h', false, NULL, NULL, "print this help"},

@@ -225,6 +225,7 @@ static enum file_type type_of(const char *path, const struct file_ends *ends)
     case VV_NAME_TEMP: return TYPE_CURRENT;
     case VV_NAME_MANIFEST:
     case VV_NAME_WAL:
+    case VV_NAME_KEPT:
     case VV_NAME_VALUES: return TYPE_LOG;
     case VV_NAME_TABLE: return TYPE_TABLE;
     case VV_NAME_SPARE:

@@ -137,6 +137,7 @@ typedef struct varve_iter varve_iter;
 typedef struct varve_snapshot varve_snapshot;
 typedef struct varve_txn varve_txn;
 typedef struct varve_bulk varve_bulk;
+typedef struct varve_changes varve_changes;
 
 /* When is a write safe? Each level includes those above it. */
 enum varve_durability {
@@ -229,18 +230,22 @@ typedef struct varve_options {
      * thread; must not call into varve. */
     uint64_t (*clock)(void *context);
     void *clock_context;
+    /* How many bytes of logs to keep beyond what a recovery needs, for varve_changes_open to read: the
+     * newest ones, as far as they fit. 0: none. Large values then go through the log, so that it has
+     * all that there is to know; and are written twice. */
+    uint64_t changes_keep;
 } varve_options;
 
 #define VARVE_OPTIONS_INIT                                                                         \
     {                                                                                              \
         sizeof(varve_options), VARVE_MODE_CREATE, VARVE_ENGINE_DEFAULT, VARVE_DURABILITY_DEFAULT,  \
-            0, 0, VARVE_COMPRESSION_DEFAULT, NULL, 0, 0, NULL, 0, NULL, NULL, NULL                 \
+            0, 0, VARVE_COMPRESSION_DEFAULT, NULL, 0, 0, NULL, 0, NULL, NULL, NULL, 0              \
     }
 
 /* Sets options from text as "memory_budget=256MiB,durability=disk". Names: mode (create, existing,
  * exclusive, readonly), engine (lsm), durability (none, os, interval, disk), sync_interval_ms,
  * memory_budget, compression (none, lz4, zstd), background_threads, value_log_min, merge (a name for
- * varve_merge_operator_named). Sizes take the
+ * varve_merge_operator_named), changes_keep. Sizes take the
  * suffixes K, M, G of 1024 (also Ki or KiB). VARVE_INVALID names the word that is wrong, and changes
  * nothing. */
 VARVE_API int varve_options_set(varve_options *options, const char *text);
@@ -428,6 +433,8 @@ typedef struct varve_change {
     varve_slice key;
     varve_slice value; /* empty for a deletion */
     uint64_t ttl_ms;   /* of a put: it expires so long after the write; 0: never */
+    uint64_t
+        expires_ms; /* of a put of a feed, instead: when it does, milliseconds since 1970; 0: never */
 } varve_change;
 
 typedef int varve_change_visit(void *context, const varve_change *change);
@@ -766,6 +773,66 @@ VARVE_API int varve_txn_rollback_to(varve_txn *txn);
 /* How many savepoints are open, and how many keys were changed; 0 for NULL. */
 VARVE_API uint32_t varve_txn_depth(const varve_txn *txn);
 VARVE_API size_t varve_txn_count(const varve_txn *txn);
+
+/* ------------------------------------------------------------------------------------ changes */
+
+/*
+ * All commits of a store, of all its keyspaces, one after another in the order in which they became
+ * visible, from a sequence number on:
+ *
+ *     varve_commit commit;
+ *     varve_changes *changes;
+ *     varve_changes_open(db, known + 1, &changes);
+ *     while ((rc = varve_changes_next(changes, &commit)) >= 0) {
+ *         if (rc == VARVE_OK) {
+ *             varve_changes_each(changes, apply, copy);
+ *             known = commit.first + commit.count - 1;
+ *         } else {
+ *             varve_changes_wait(changes, 1000);      or: varve_refresh(db), in a reader
+ *         }
+ *     }
+ *
+ * Each change has a sequence number, which grows from change to change, not always by one; a commit's
+ * changes have those from `first` on. varve_stats.sequence is the latest; what is read after it was
+ * looked at, by an iterator for instance, has all changes up to it: a copy begins so.
+ *
+ * No commit is left out, shown twice, or shown before reads see it; one that failed is not shown.
+ * Where that cannot be, because the store has done with the log, or because it was a bulk, which is in no
+ * log, the answer is VARVE_MISSING. How
+ * much of it there is beside the present memtables, varve_options.changes_keep says. A commit that has
+ * been shown lasts as its durability level says: what a power cut takes from a store of level
+ * `interval` may have been seen before, and its numbers may be given again.
+ *
+ * In a store that was opened read-only, beside a writer or without, the feed ends with what the store
+ * shows, and goes on after varve_refresh.
+ */
+typedef struct varve_commit {
+    uint64_t first; /* sequence number of its first change */
+    uint64_t count; /* of its changes */
+} varve_commit;
+
+/* Opens a feed that begins with the commit which has sequence `from`, or else the next after it. Any
+ * number of feeds may be open; each belongs to one thread at a time. Costs reading the log up to there.
+ * Errors: VARVE_MISSING ("history before sequence N is gone": from N on it can be had, or from
+ * varve_stats.sequence + 1), VARVE_UNSUPPORTED for a store of level `none`, which has no log. */
+VARVE_API int varve_changes_open(varve *db, uint64_t from, varve_changes **out);
+
+/* The next commit: VARVE_OK, or VARVE_END when there is none yet; a later call may find one. Costs
+ * reading it from the log, some microseconds. Errors: VARVE_MISSING as above, VARVE_CORRUPT with file
+ * and offset; they stay. */
+VARVE_API int varve_changes_next(varve_changes *changes, varve_commit *out);
+
+/* Calls `visit` for each change of the commit that varve_changes_next gave last, in order, as
+ * varve_batch_each does; the number of a change is `first` and its place. The visitor may call varve,
+ * but for this feed, and must not close the store. VARVE_INVALID when the feed is at no commit;
+ * VARVE_MISSING for a large value that was written while nothing was kept, and is gone. */
+VARVE_API int varve_changes_each(varve_changes *changes, varve_change_visit *visit, void *context);
+
+/* Waits until there may be more than when varve_changes_next last found none: VARVE_OK; or VARVE_END
+ * when the time is over (UINT32_MAX: never). varve_close ends it with VARVE_CLOSED. */
+VARVE_API int varve_changes_wait(varve_changes *changes, uint32_t timeout_ms);
+
+VARVE_API void varve_changes_close(varve_changes *changes); /* NULL is fine */
 
 /* --------------------------------------------------------------------------------------- care */
 

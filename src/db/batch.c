@@ -205,8 +205,8 @@ static varve_change range_of(const struct vv_entry *op)
     return change;
 }
 
-/* The kinds are those that the functions above make. */
-static varve_change change_of(const struct vv_entry *op)
+/* The kinds are those that the functions above make, and references. */
+varve_change vv_change_of(const struct vv_entry *op)
 {
     if (op->kind == VV_KIND_DELETE_RANGE)
         return range_of(op);
@@ -230,7 +230,7 @@ int varve_batch_each(const varve_batch *batch, varve_change_visit *visit, void *
     struct vv_entry op;
     int rc;
     while ((rc = vv_batch_next(&r, &op)) == VV_OK) {
-        varve_change change = change_of(&op);
+        varve_change change = vv_change_of(&op);
         if ((rc = visit(context, &change)) != 0)
             return rc;
     }

@@ -19,4 +19,7 @@ struct varve_batch {
         *root; /* whose keyspaces it has changes for; NULL: the default one's only */
 };
 
+/* What the world is shown of an operation; of a reference, the value is not for it to see. */
+varve_change vv_change_of(const struct vv_entry *op);
+
 #endif

@@ -3,6 +3,7 @@
 #include "base/alloc.h"
 #include "base/error.h"
 #include "base/hash.h"
+#include "db/news.h"
 #include "db/work.h"
 
 #include <stdio.h>
@@ -60,6 +61,7 @@ void vv_commit_init(struct vv_commit *c, const struct vv_commit_setup *setup)
         .engine = setup->engine,
         .work = setup->work,
         .poison = setup->poison,
+        .news = setup->news,
         .visible = setup->visible,
         /* On few cores a waiting loop keeps the leader from the processor it needs. */
         .spins = setup->cpu_count <= 2 ? 3 : 24,
@@ -352,11 +354,14 @@ static int lay(struct vv_commit *c, struct commit_group *g)
 static int publish(struct vv_commit *c, struct commit_group *g)
 {
     int rc = c->engine->ops->publish(c->engine, g->writes, g->count);
-    if (rc < 0)
+    if (rc < 0) {
         vv_poison_set(c->poison, rc);
-    else
-        atomic_store_explicit(c->visible, g->seq_last, memory_order_release);
-    return rc;
+        return rc;
+    }
+    atomic_store(c->visible, g->seq_last);
+    if (vv_news_wanted(c->news))
+        vv_news_tell(c->news);
+    return VV_OK;
 }
 
 /* ---- syncing */

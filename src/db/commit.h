@@ -36,6 +36,7 @@
 
 #include <stdalign.h>
 
+struct vv_news;
 struct vv_work;
 struct commit_member;
 struct commit_group;
@@ -59,6 +60,7 @@ struct vv_commit {
     struct vv_engine *engine;
     struct vv_work *work;
     struct vv_poison *poison;
+    struct vv_news *news;
     _Atomic(vv_seq) *visible;
     unsigned spins;
     struct vv_watch watch;
@@ -96,6 +98,7 @@ struct vv_commit_setup {
     struct vv_engine *engine;
     struct vv_work *work;
     struct vv_poison *poison;
+    struct vv_news *news;
     struct vv_account *account;
     _Atomic(vv_seq) *visible; /* holds the last recovered sequence */
     uint32_t cpu_count;

@@ -63,6 +63,7 @@ static int lsm_options(const struct lsm_context *c, struct vv_lsm_options *out)
         .log_mode = choose_log_mode(options->durability),
         .memory_budget = options->memory_budget,
         .value_log_min = options->value_log_min,
+        .changes_keep = options->changes_keep,
         .tuning = *c->tuning,
     };
     return choose_codecs(options, out);

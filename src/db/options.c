@@ -52,6 +52,7 @@ static const struct option table[] = {
     {"compression", KIND_WORD, 1, FIELD(compression), 0, 3, {"none", "lz4", "zstd"}},
     {"background_threads", KIND_NUMBER, 0, FIELD(background_threads), 1, THREADS_MAX, {0}},
     {"value_log_min", KIND_SIZE, 0, FIELD(value_log_min), VALUE_LOG_MIN_MIN, UINT32_MAX, {0}},
+    {"changes_keep", KIND_SIZE, 0, FIELD(changes_keep), 1, INT64_MAX, {0}},
     /* The number is the operator's address. */
     {"merge",
      KIND_OPERATOR,
@@ -338,6 +339,9 @@ int vv_options_resolve(const varve_options *given, const struct vv_env_facts *fa
         o.engine = VARVE_ENGINE_LSM;
     if (o.durability == VARVE_DURABILITY_DEFAULT)
         o.durability = VARVE_DURABILITY_INTERVAL;
+    if (o.durability == VARVE_DURABILITY_NONE && o.changes_keep > 0)
+        return vv_fail(VV_INVALID, "option changes_keep: changes are kept in the log, and at "
+                                   "durability 'none' there is none");
     if (o.sync_interval_ms == 0)
         o.sync_interval_ms = SYNC_INTERVAL_MS;
     if (o.memory_budget == 0)

@@ -2,7 +2,7 @@
  * The life of a store.
  *
  * Closing, in order: the turnstile is shut; running calls end (those that wait for background work
- * are told); the threads are joined; iterators lose their engine side; without a log the memtables
+ * are told); the threads are joined; iterators and feeds lose their engine side; without a log the memtables
  * are flushed, with one it is synced; the engine closes; the lock goes. Later calls on iterators
  * answer VARVE_CLOSED without having touched anything: each of their calls either finds the store
  * open and is waited for, or finds it closed. What an iterator showed ends with the close, as its
@@ -17,7 +17,7 @@
 #include "db/merge.h"
 #include "env/mem.h"
 
-enum { RANK_REFRESH = 11, RANK_ITERS = 30, CLOSE_SPINS = 64, CLOSE_WAIT_US = 50 };
+enum { RANK_REFRESH = 11, RANK_ITERS = 30, RANK_FEEDS = 33, CLOSE_SPINS = 64, CLOSE_WAIT_US = 50 };
 
 /* ---- the graveyard
  *
@@ -68,6 +68,8 @@ static void host_advance(void *context, vv_seq seq)
 {
     struct vv_store *s = context;
     atomic_store(&s->visible, seq);
+    if (vv_news_wanted(&s->news))
+        vv_news_tell(&s->news);
 }
 
 static uint64_t host_now_ms(void *context)
@@ -125,6 +127,8 @@ static int store_new(const struct vv_store_setup *setup, struct vv_root *root,
     vv_snapshots_init(&s->snapshots, &s->visible);
     vv_mutex_init(&s->iters.mu, RANK_ITERS);
     vv_bulks_init(&s->bulks);
+    vv_mutex_init(&s->feeds.mu, RANK_FEEDS);
+    vv_news_init(&s->news);
     vv_work_init(&s->work);
     vv_mutex_init(&s->refresh_mu, RANK_REFRESH);
     *out = s;
@@ -136,6 +140,8 @@ static void store_free(struct vv_store *s)
     if (s == NULL)
         return;
     vv_work_deinit(&s->work);
+    vv_news_deinit(&s->news);
+    vv_mutex_deinit(&s->feeds.mu);
     vv_mutex_deinit(&s->iters.mu);
     vv_bulks_deinit(&s->bulks);
     vv_snapshots_deinit(&s->snapshots);
@@ -180,8 +186,8 @@ static int store_start(struct vv_store *s)
     }
     atomic_store(&s->visible, seq);
     vv_commit_init(&s->commit,
-                   &(struct vv_commit_setup){s->env, s->engine, &s->work, &s->poison, &s->account,
-                                             &s->visible, facts.cpu_count});
+                   &(struct vv_commit_setup){s->env, s->engine, &s->work, &s->poison, &s->news,
+                                             &s->account, &s->visible, facts.cpu_count});
     bool readonly = s->options.mode == VARVE_MODE_READONLY;
     bool syncs = s->options.durability == VARVE_DURABILITY_INTERVAL ||
                  s->options.durability == VARVE_DURABILITY_OS;
@@ -259,6 +265,7 @@ void vv_store_unref(varve *db)
 static void await_calls(varve *db)
 {
     vv_work_nudge(&db->store->work);
+    vv_news_tell(&db->store->news);
     for (int i = 0; !vv_guard_empty(&db->root->guard); i++) {
         vv_commit_evict(&db->store->commit);
         if (i < CLOSE_SPINS)
@@ -287,6 +294,7 @@ static int close_here(varve *db)
     await_calls(db);
     vv_iters_detach(s);
     vv_bulks_detach(s);
+    vv_feeds_detach(s);
     vv_work_stop(&s->work);
     int rc = preserve(s);
     s->engine->ops->close(s->engine);

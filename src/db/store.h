@@ -19,6 +19,7 @@
 #include "db/catalog.h"
 #include "db/commit.h"
 #include "db/guard.h"
+#include "db/news.h"
 #include "db/open.h"
 #include "db/poison.h"
 #include "db/present.h"
@@ -34,6 +35,11 @@ struct vv_iters {
     struct varve_iter *newest;
     uint64_t count;
     uint64_t seeks, nexts; /* of iterators that are gone */
+};
+
+struct vv_feeds {
+    struct vv_mutex mu; /* protects the one below, and who closes what; rank 33 */
+    struct varve_changes *newest;
 };
 
 typedef void vv_release(void *owner);
@@ -66,6 +72,8 @@ struct vv_store {
     struct vv_snapshots snapshots;
     struct vv_iters iters;
     struct vv_bulks bulks;
+    struct vv_feeds feeds;
+    struct vv_news news;
     struct vv_work work;
     struct vv_histogram put_us, get_us;
 };
@@ -180,6 +188,11 @@ VV_MUST int vv_iter_open_in(varve *db, varve_txn *txn, const varve_iter_options 
 void vv_iters_detach(struct vv_store *s);
 /* Sums over iterators that are open and those that are gone. */
 void vv_iters_count(struct vv_store *s, uint64_t *open, uint64_t *seeks, uint64_t *nexts);
+
+/* ---- changes.c */
+
+/* Closes the engine's side of all feeds. Requires that the guard is shut and empty. */
+void vv_feeds_detach(struct vv_store *s);
 
 /* ---- arguments */
 

@@ -112,6 +112,16 @@ struct vv_engine_iter_options {
     vv_slice upper; /* exclusive */
 };
 
+/* A reader of the changes, in their order. */
+struct vv_feed;
+
+/* One batch as it was committed. */
+struct vv_commit_record {
+    vv_seq first;
+    uint32_t count;
+    vv_slice ops; /* kv/batch.h, well-formed */
+};
+
 struct vv_engine_ops {
     /* Writes a large value to where it will stay, before its batch is committed, and gives the
      * reference to commit instead. Slot may be NULL: then all values travel in batches. */
@@ -200,6 +210,18 @@ struct vv_engine_ops {
      * One thread at a time. Iterators stay where they are; nobody may have a snapshot. After a failure
      * all is as before. */
     int (*refresh)(struct vv_engine *e);
+
+    /* Opens a reader of all commits from the one on that holds sequence `from`, or else the next.
+     * VV_MISSING when what is from there on is not there any more, VV_UNSUPPORTED where no changes are
+     * kept at all. Any number of readers, each used by one thread at a time, and not beside a refresh;
+     * closed before the engine is. These may be NULL, all four. */
+    int (*feed_open)(struct vv_engine *e, vv_seq from, struct vv_feed **out);
+    /* The next commit; its slices hold until the next call. VV_END when none further is visible,
+     * VV_MISSING as above, VV_CORRUPT. */
+    int (*feed_next)(struct vv_feed *feed, struct vv_commit_record *out);
+    /* Reads the value that a REF of the present commit refers to. VV_MISSING when it is gone. */
+    int (*feed_value)(struct vv_feed *feed, vv_slice ref, vv_slice key, struct vv_pin *out);
+    void (*feed_close)(struct vv_feed *feed); /* NULL is fine */
 
     int (*check)(struct vv_engine *e, void (*report)(void *context, const char *line),
                  void *context);

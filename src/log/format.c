@@ -5,6 +5,7 @@
 
 enum {
     VERSION = 1,
+    HINT_KEPT = 1,
     CHECK_AT = 92,     /* of a file header; covers all bytes in front of it */
     CHECKED_SIZE = 36, /* what a record's check hashes: 20 of the header, body hash, offset */
     FLAGS_EVERYWHERE = VV_RECORD_PREV_SYNCED,
@@ -40,6 +41,7 @@ void vv_log_head_encode(const struct vv_log_head *head, uint8_t into[VV_LOG_HEAD
     vv_put_u64(into + 56, head->prev_seq);
     vv_put_u64(into + 64, head->created_us);
     vv_put_u64(into + 76, head->stale_end);
+    vv_put_u32(into + 84, head->kept ? HINT_KEPT : 0);
     vv_put_u32(into + CHECK_AT, vv_checksum(vv_slice_of(into, CHECK_AT), 0));
 }
 
@@ -54,6 +56,7 @@ static void head_read(const uint8_t *raw, struct vv_log_head *out)
     out->prev_seq = vv_get_u64(raw + 56);
     out->created_us = vv_get_u64(raw + 64);
     out->stale_end = vv_get_u64(raw + 76);
+    out->kept = (vv_get_u32(raw + 84) & HINT_KEPT) != 0;
 }
 
 int vv_log_head_decode(vv_slice raw, const char *name, struct vv_log_head *out)

@@ -15,7 +15,8 @@
  *   64  created_us  u64      wall clock, for people
  *   72  required    u32      feature bits a reader must know: none yet, so zero
  *   76  stale_end   u64      bytes from 96 to here may be of the file's former life; 0: none are
- *   84  reserved    8        zero, and ignored
+ *   84  hints       u32      1: a WAL that is synced whole before anybody is done with it
+ *   88  reserved    4        zero, and ignored
  *   92  check       u32      checksum of bytes 0 to 91, seed 0
  *
  * A later version may use the reserved bytes; magic, version and check stay where they are.
@@ -83,6 +84,7 @@ struct vv_log_head {
     uint64_t prev_seq;
     uint64_t created_us; /* filled in by vv_log_create, like the next */
     uint64_t stale_end;
+    bool kept; /* it will be synced whole, and may be kept when it is done with */
 };
 
 struct vv_record {
@@ -199,6 +201,13 @@ const struct vv_log_head *vv_log_reader_head(const struct vv_log_reader *r);
  * Works beside a writer, also in another process: a record half written is simply the tail, and
  * after VV_END another call looks again and goes on when there is more. */
 VV_MUST int vv_log_read(struct vv_log_reader *r, struct vv_record *record, uint64_t *offset);
+
+/* Forgets what was read ahead: from now on bytes are as the file has them. What a failed append left
+ * may have been cut off meanwhile. */
+void vv_log_reader_forget(struct vv_log_reader *r);
+
+/* After VV_OK from vv_log_read, once: the record is the next to be read, from the file. */
+void vv_log_reader_put_back(struct vv_log_reader *r);
 
 /* After VV_END: what was found there the first time. */
 enum vv_log_tail vv_log_reader_tail(const struct vv_log_reader *r);

@@ -42,6 +42,10 @@ struct vv_log_reader {
     uint64_t at;        /* behind the last good record */
     uint64_t seq_floor; /* the next record's sequence is at least this, */
     bool seq_exact;     /* and if this is set, exactly this */
+    struct {
+        uint64_t at, seq_floor;
+        bool seq_exact;
+    } before; /* the record that was read last: the three above as they were */
     uint64_t seq_seen;
     uint64_t judged_at; /* where VV_END was decided last, or 0 */
     uint64_t proof_at;  /* where the proof of damage stands, or 0 */
@@ -207,6 +211,9 @@ static int take(struct vv_log_reader *r, struct vv_record *record, uint64_t *off
     if (head.seq < r->seq_floor || (r->seq_exact && head.seq != r->seq_floor))
         return VV_END;
     note_seq(r, &head);
+    r->before.at = r->at;
+    r->before.seq_floor = r->seq_floor;
+    r->before.seq_exact = r->seq_exact;
     if (vv_log_is_continuous(r->head.kind)) {
         r->seq_floor = head.seq + vv_record_head_count(&head);
         r->seq_exact = true;
@@ -414,6 +421,21 @@ int vv_log_read(struct vv_log_reader *r, struct vv_record *record, uint64_t *off
     if ((rc = take(r, record, offset)) != VV_END)
         return rc;
     return r->judged_at == r->at ? VV_END : judge(r, record, offset);
+}
+
+void vv_log_reader_forget(struct vv_log_reader *r)
+{
+    vv_log_window_forget(&r->window);
+}
+
+void vv_log_reader_put_back(struct vv_log_reader *r)
+{
+    vv_assert(r->before.at > 0 && r->before.at < r->at);
+    r->at = r->before.at;
+    r->seq_floor = r->before.seq_floor;
+    r->seq_exact = r->before.seq_exact;
+    r->sealed = false;
+    vv_log_window_forget(&r->window);
 }
 
 int vv_log_reader_skip(struct vv_log_reader *r)

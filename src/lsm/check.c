@@ -84,10 +84,10 @@ static int check_version(struct checker *c, const struct vv_version *version)
     return rc;
 }
 
-/* The logs that the state still needs. The newest may be growing while we read. */
-static int check_log(struct vv_lsm *lsm, uint64_t number)
+/* The logs that the state still needs, and those kept. The newest may be growing while we read. */
+static int check_log(struct vv_lsm *lsm, enum vv_name_kind kind, uint64_t number)
 {
-    struct vv_path path = vv_path_of(lsm->options.path, VV_NAME_WAL, number);
+    struct vv_path path = vv_path_of(lsm->options.path, kind, number);
     struct vv_log_expect expect = {.kind = VV_LOG_WAL, .number = number, .uuid = lsm->uuid};
     struct vv_log_reader *reader = NULL;
     struct vv_record record;
@@ -109,8 +109,9 @@ static int check_logs(struct checker *c, struct vv_lsm *lsm)
     for (size_t at = 0; rc == VV_OK && at < names.size;) {
         const char *name = (const char *)names.data + at;
         uint64_t number;
-        if (vv_name_parse(name, &number) == VV_NAME_WAL && number >= needed)
-            rc = absorb(c, check_log(lsm, number));
+        enum vv_name_kind kind = vv_name_parse(name, &number);
+        if (kind == VV_NAME_KEPT || (kind == VV_NAME_WAL && number >= needed))
+            rc = absorb(c, check_log(lsm, kind, number));
         at += strlen(name) + 1;
     }
     vv_buf_deinit(&names);

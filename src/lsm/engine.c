@@ -231,6 +231,10 @@ static const struct vv_engine_ops lsm_ops = {
     .ingest_end = vv_lsm_ingest_end,
     .checkpoint = vv_lsm_checkpoint,
     .refresh = vv_lsm_refresh,
+    .feed_open = vv_lsm_feed_open,
+    .feed_next = vv_lsm_feed_next,
+    .feed_value = vv_lsm_feed_value,
+    .feed_close = vv_lsm_feed_close,
     .check = vv_lsm_check,
     .close = close_engine,
 };
@@ -246,8 +250,8 @@ int vv_lsm_new(const struct vv_lsm_options *options, struct vv_lsm **out)
     resolve_tuning(&lsm->options);
     lsm->shape = shape_of(&lsm->options.tuning);
     lsm->ops = lsm_ops;
-    if (options->value_log_min == UINT32_MAX) {
-        lsm->ops.stow = NULL; /* without a value log no value is stowed either */
+    if (options->value_log_min == UINT32_MAX || options->changes_keep > 0) {
+        lsm->ops.stow = NULL; /* without a value log; and what is kept must be whole by itself */
         lsm->ops.unstow = NULL;
     }
     lsm->base.ops = &lsm->ops;

@@ -182,6 +182,18 @@ static int sync_stowed(struct vv_lsm *lsm)
     return rc;
 }
 
+/* And so must be the logs that are to be kept when they are done with. Were power to fail later,
+ * recovery would not miss what they lose, but who reads changes would. */
+static int sync_before(struct vv_lsm *lsm)
+{
+    if (lsm->options.changes_keep == 0)
+        return sync_stowed(lsm);
+    int rc = vv_lsm_sync(&lsm->base);
+    if (rc < 0)
+        lsm->options.host->poison(lsm->options.host->context, rc);
+    return rc;
+}
+
 static int install(struct flush_job *f)
 {
     struct vv_lsm *lsm = f->job.lsm;
@@ -190,7 +202,7 @@ static int install(struct flush_job *f)
     size_t count = 0;
     bool unclear = false;
     int rc;
-    if ((rc = sync_stowed(lsm)) < 0)
+    if ((rc = sync_before(lsm)) < 0)
         goto out;
     if (f->values != NULL && (rc = add_value_file(f, &file)) < 0)
         goto out;

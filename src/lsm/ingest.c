@@ -250,17 +250,22 @@ static int begin_log(struct vv_lsm *lsm, uint64_t *number)
         rc = VV_CONFLICT;
     } else if (lsm->wal != NULL) {
         uint64_t next = vv_lsm_next_file(lsm);
-        if ((rc = vv_wal_rotate(lsm->wal, next, lsm->laid_seq)) == VV_OK)
+        if ((rc = vv_wal_rotate(lsm->wal, next, lsm->laid_seq)) == VV_OK) {
+            vv_wal_pin(lsm->wal, next);
             *number = lsm->newest_log = lsm->active_log = next;
+        }
     }
     vv_mutex_unlock(&lsm->write_mu);
     return rc == VV_OK && *number > 0 ? vv_env_sync_dir(lsm->options.env, lsm->options.path) : rc;
 }
 
-/* Nothing up to `seq` is in a log any more that counts. */
+/* Nothing up to `seq` is in a log any more that counts. The header of the log to which the next write
+ * goes will say so: who reads changes finds that some are missing there. */
 static void end_log(struct vv_lsm *lsm, vv_seq seq)
 {
     vv_mutex_lock(&lsm->write_mu);
+    if (lsm->wal != NULL)
+        vv_wal_end(lsm->wal);
     lsm->laid_seq = lsm->found_seq = seq;
     atomic_store_explicit(&lsm->write_clock, seq, memory_order_relaxed);
     vv_mutex_unlock(&lsm->write_mu);

@@ -43,6 +43,7 @@ struct vv_lsm_options {
     enum vv_codec upper_codec; /* from level 2 down */
     enum vv_codec last_codec;  /* of the last level */
     uint32_t value_log_min;    /* bytes; UINT32_MAX: no value log */
+    uint64_t changes_keep;     /* bytes of logs to keep beyond what recovery needs */
     struct vv_lsm_tuning tuning;
 };
 

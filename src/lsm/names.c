@@ -12,7 +12,7 @@ static const struct {
     const char *after;
 } numbered[] = {
     {VV_NAME_MANIFEST, "MANIFEST-", ""}, {VV_NAME_WAL, "", ".wal"},     {VV_NAME_TABLE, "", ".sst"},
-    {VV_NAME_VALUES, "", ".val"},        {VV_NAME_SPARE, "", ".spare"},
+    {VV_NAME_VALUES, "", ".val"},        {VV_NAME_SPARE, "", ".spare"}, {VV_NAME_KEPT, "", ".kept"},
 };
 
 static const struct {

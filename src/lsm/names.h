@@ -21,6 +21,7 @@ enum vv_name_kind {
     VV_NAME_TABLE,      /* 000001.sst */
     VV_NAME_VALUES,     /* 000001.val */
     VV_NAME_SPARE,      /* 000001.spare: a log written in advance */
+    VV_NAME_KEPT,       /* 000001.kept: a log that recovery is done with, kept for its changes */
     VV_NAME_TEMP,       /* CURRENT.tmp */
     VV_NAME_UNFINISHED, /* UNFINISHED: a copy of a store is being made here */
     VV_NAME_DAMAGED,    /* <any of these>.damaged: set aside by repair */

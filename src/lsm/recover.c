@@ -462,6 +462,7 @@ static bool wanted(const struct vv_lsm *lsm, const struct vv_version *version,
     case VV_NAME_MANIFEST: return number == vv_manifest_number(lsm->manifest);
     case VV_NAME_TEMP: return false;
     case VV_NAME_SPARE: /* taken over before */
+    case VV_NAME_KEPT:  /* adopted before */
     case VV_NAME_CURRENT:
     case VV_NAME_LOCK:
     case VV_NAME_UNFINISHED:
@@ -483,6 +484,33 @@ static int take_over_spare(struct vv_lsm *lsm, uint64_t number)
     return vv_env_remove(lsm->options.env, path.text);
 }
 
+/* Logs that were done with before, or are now, stay as far as changes are to be kept. */
+static bool is_old_log(const struct vv_lsm *lsm, enum vv_name_kind kind, uint64_t number)
+{
+    return kind == VV_NAME_KEPT || (kind == VV_NAME_WAL && number < lsm->log_number);
+}
+
+/* A log that still has its first name may have lost its end, unless its writer kept logs. And a power
+ * cut may show names that were gone, of what is another log by now, or of a store that was here before. */
+static bool is_worth_keeping(const struct vv_lsm *lsm, enum vv_name_kind kind, uint64_t number)
+{
+    struct vv_path path = vv_path_of(lsm->options.path, kind, number);
+    struct vv_log_expect expect = {.kind = VV_LOG_WAL, .number = number, .uuid = lsm->uuid};
+    struct vv_log_reader *reader = NULL;
+    bool is_ours = vv_log_reader_open(lsm->options.env, path.text, &expect, &reader) == VV_OK;
+    bool worth = is_ours && (kind == VV_NAME_KEPT || vv_log_reader_head(reader)->kept);
+    vv_log_reader_close(reader);
+    return worth;
+}
+
+static int adopt_log(struct vv_lsm *lsm, enum vv_name_kind kind, uint64_t number)
+{
+    if (lsm->wal != NULL && lsm->options.changes_keep > 0 && is_worth_keeping(lsm, kind, number))
+        return vv_wal_adopt(lsm->wal, kind, number);
+    struct vv_path path = vv_path_of(lsm->options.path, kind, number);
+    return vv_env_remove(lsm->options.env, path.text);
+}
+
 /* Removes what no version knows: outputs of unfinished jobs, old logs and MANIFESTs. */
 static int remove_orphans(struct vv_lsm *lsm, const struct vv_version *version)
 {
@@ -494,6 +522,8 @@ static int remove_orphans(struct vv_lsm *lsm, const struct vv_version *version)
         enum vv_name_kind kind = vv_name_parse(name, &number);
         if (kind == VV_NAME_SPARE) {
             rc = take_over_spare(lsm, number);
+        } else if (is_old_log(lsm, kind, number)) {
+            rc = adopt_log(lsm, kind, number);
         } else if (!wanted(lsm, version, kind, number)) {
             struct vv_path path = vv_path_of(lsm->options.path, kind, number);
             rc = vv_env_remove(lsm->options.env, path.text);
@@ -520,6 +550,7 @@ static int start_log(struct vv_lsm *lsm, const struct vv_replay *replay)
     struct vv_wal_options options = {.env = lsm->options.env,
                                      .dir = lsm->options.path,
                                      .recycle = lsm->options.log_mode == VV_LSM_LOG_RECYCLE,
+                                     .keep_bytes = lsm->options.changes_keep,
                                      .seen_seq = replay->seen_seq};
     int rc;
     lsm->newest_log = vv_lsm_next_file(lsm);

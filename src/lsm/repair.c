@@ -705,6 +705,22 @@ static int set_aside(struct repair *r)
     return rc < 0 ? rc : vv_env_sync_dir(r->lsm->options.env, r->lsm->options.path);
 }
 
+/* What has been lost was no change: the changes that were kept do not lead to what is there now. */
+static int forget_changes(struct repair *r)
+{
+    struct vv_buf numbers = VV_BUF_INIT;
+    int rc = list_of(r, VV_NAME_KEPT, &numbers);
+    for (size_t i = 0; rc == VV_OK && i < numbers.size / sizeof(uint64_t); i++) {
+        uint64_t number;
+        memcpy(&number, numbers.data + i * sizeof number, sizeof number);
+        struct vv_path path = vv_path_of(r->lsm->options.path, VV_NAME_KEPT, number);
+        rc = vv_env_remove(r->lsm->options.env, path.text);
+        rc = rc < 0 ? rc : VV_OK;
+    }
+    vv_buf_deinit(&numbers);
+    return rc;
+}
+
 static int repair_all(struct repair *r)
 {
     struct vv_lsm *lsm = r->lsm;
@@ -713,7 +729,7 @@ static int repair_all(struct repair *r)
     if ((rc = vv_env_list(lsm->options.env, lsm->options.path, &r->names)) < 0 ||
         (rc = read_manifest(r)) < 0 || (rc = vv_recover_rooms(lsm)) < 0 ||
         (rc = open_tables(r)) < 0 || (rc = find_values(r)) < 0 || (rc = read_logs(r)) < 0 ||
-        (rc = rewrite(r)) < 0 || (rc = set_aside(r)) < 0)
+        (rc = rewrite(r)) < 0 || (rc = forget_changes(r)) < 0 || (rc = set_aside(r)) < 0)
         return rc;
     (void)snprintf(line, sizeof line,
                    "%" PRIu64 " keys kept; lost: %" PRIu64 " tables, %" PRIu64

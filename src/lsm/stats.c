@@ -75,7 +75,7 @@ static void add_files_beside(const struct vv_lsm *lsm, struct vv_lsm_stats *out)
         struct vv_path_info info;
         uint64_t number;
         enum vv_name_kind kind = vv_name_parse(name, &number);
-        bool is_log = kind == VV_NAME_WAL || kind == VV_NAME_SPARE;
+        bool is_log = kind == VV_NAME_WAL || kind == VV_NAME_SPARE || kind == VV_NAME_KEPT;
         at += strlen(name) + 1;
         if (!is_log && kind != VV_NAME_MANIFEST)
             continue;

@@ -317,6 +317,13 @@ VV_MUST int vv_lsm_checkpoint(struct vv_engine *e,
                               int (*visit)(void *context, const struct vv_moment *moment),
                               void *context);
 
+/* --------------------------------------------------------------------------------------- feed.c */
+
+VV_MUST int vv_lsm_feed_open(struct vv_engine *e, vv_seq from, struct vv_feed **out);
+VV_MUST int vv_lsm_feed_next(struct vv_feed *feed, struct vv_commit_record *out);
+VV_MUST int vv_lsm_feed_value(struct vv_feed *feed, vv_slice ref, vv_slice key, struct vv_pin *out);
+void vv_lsm_feed_close(struct vv_feed *feed);
+
 /* -------------------------------------------------------------------------------------- check.c */
 
 VV_MUST int vv_lsm_check(struct vv_engine *e, void (*report)(void *context, const char *line),

@@ -220,9 +220,9 @@ static int handle_get(struct vv_value_file *file, struct vv_value_handle **out)
     return rc;
 }
 
-/* Finds a reference in the map: samples in memory, then one read of a stride of entries. */
-static int map_find(const struct vv_value_file *file, struct vv_value_handle *h, uint64_t key,
-                    uint64_t *offset)
+/* Finds a reference in the map: samples in memory, then one read of a stride of entries. VV_NOTFOUND
+ * when the map does not have it. */
+static int map_find(struct vv_value_handle *h, uint64_t key, uint64_t *offset)
 {
     size_t low = 0;
     size_t high = h->sample_count;
@@ -246,14 +246,11 @@ static int map_find(const struct vv_value_file *file, struct vv_value_handle *h,
             return VV_OK;
         }
     }
-    return vv_fail(VV_CORRUPT,
-                   "%s/%06" PRIu64 ".val: the map does not know offset %" PRIu64
-                   " of value file %" PRIu64,
-                   file->owner->options.dir, file->number, (key & UINT32_MAX) * 8, key >> 32);
+    return VV_NOTFOUND;
 }
 
-static int locate(struct vv_value_file *file, uint64_t ref_file, uint32_t offset_units,
-                  struct vv_value_handle **h, uint64_t *offset)
+static int find(struct vv_value_file *file, uint64_t ref_file, uint32_t offset_units,
+                struct vv_value_handle **h, uint64_t *offset)
 {
     int rc = handle_get(file, h);
     if (rc < 0)
@@ -263,7 +260,26 @@ static int locate(struct vv_value_file *file, uint64_t ref_file, uint32_t offset
         *offset = (uint64_t)offset_units * 8;
         return VV_OK;
     }
-    return map_find(file, *h, map_key(ref_file, offset_units), offset);
+    return map_find(*h, map_key(ref_file, offset_units), offset);
+}
+
+static int locate(struct vv_value_file *file, uint64_t ref_file, uint32_t offset_units,
+                  struct vv_value_handle **h, uint64_t *offset)
+{
+    int rc = find(file, ref_file, offset_units, h, offset);
+    if (rc != VV_NOTFOUND)
+        return rc;
+    return vv_fail(VV_CORRUPT,
+                   "%s/%06" PRIu64 ".val: the map does not know offset %" PRIu64
+                   " of value file %" PRIu64,
+                   file->owner->options.dir, file->number, (uint64_t)offset_units * 8, ref_file);
+}
+
+int vv_values_find(struct vv_value_file *file, struct vv_ref ref)
+{
+    struct vv_value_handle *h = NULL;
+    uint64_t offset;
+    return find(file, ref.file, ref.offset_units, &h, &offset);
 }
 
 /* ------------------------------------------------------------------------------------ reading */

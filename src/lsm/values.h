@@ -56,6 +56,9 @@ void vv_values_drop(struct vv_value_file *file);
 VV_MUST int vv_values_read(struct vv_value_file *file, struct vv_ref ref, vv_slice key,
                            struct vv_pin *out);
 
+/* Whether the value is there still: VV_NOTFOUND when it was garbage and has been collected. */
+VV_MUST int vv_values_find(struct vv_value_file *file, struct vv_ref ref);
+
 /* Verifies that the record of the reference is whole: for recovery. */
 VV_MUST int vv_values_probe(struct vv_value_file *file, struct vv_ref ref, vv_slice key);
 

@@ -2,7 +2,6 @@
 
 #include "base/alloc.h"
 #include "env/thread.h"
-#include "lsm/names.h"
 
 enum { SPARES_MAX = 2 };
 
@@ -23,6 +22,13 @@ struct wal_spare {
     uint64_t size_bytes;
 };
 
+/* A log that recovery is done with. */
+struct wal_kept {
+    uint64_t number;
+    uint64_t
+        size_bytes; /* that the file takes, more than its records if it was written in advance */
+};
+
 struct vv_wal {
     struct vv_wal_options options; /* constant */
 
@@ -34,6 +40,9 @@ struct vv_wal {
     struct wal_spare spares[SPARES_MAX];
     size_t spare_count;
     uint64_t spare_bytes;
+    struct wal_kept *kept; /* ascending */
+    size_t kept_count, kept_cap;
+    uint64_t kept_bytes;
     uint64_t named; /* the names of logs up to this number are durable */
 
     /* the commit leader's own */
@@ -77,6 +86,7 @@ void vv_wal_free(struct vv_wal *wal)
     for (size_t i = 0; i < wal->log_count; i++)
         log_free(wal->logs[i]);
     vv_free(wal->logs);
+    vv_free(wal->kept);
     vv_free(wal->records);
     vv_mutex_deinit(&wal->mu);
     vv_mutex_deinit(&wal->sync_mu);
@@ -158,9 +168,11 @@ int vv_wal_rotate(struct vv_wal *wal, uint64_t number, vv_seq prev_seq)
     struct vv_path spare;
     uint64_t spare_number = 0;
     vv_seq seen = wal->options.seen_seq > prev_seq ? wal->options.seen_seq : prev_seq;
-    struct vv_log_create_options options = {
-        .head = {
-            .kind = VV_LOG_WAL, .number = number, .first_seq = seen + 1, .prev_seq = prev_seq}};
+    struct vv_log_create_options options = {.head = {.kind = VV_LOG_WAL,
+                                                     .number = number,
+                                                     .first_seq = seen + 1,
+                                                     .prev_seq = prev_seq,
+                                                     .kept = wal->options.keep_bytes > 0}};
     memcpy(options.head.uuid, wal->options.uuid, VV_UUID_SIZE);
     struct wal_log *log = vv_alloc_zero(sizeof *log);
     if (log == NULL)
@@ -248,6 +260,11 @@ int vv_wal_append(struct vv_wal *wal, struct vv_write *const *group, size_t coun
 int vv_wal_take_back(struct vv_wal *wal)
 {
     return vv_log_cut(wal->newest);
+}
+
+void vv_wal_end(struct vv_wal *wal)
+{
+    wal->broken = true;
 }
 
 bool vv_wal_broken(struct vv_wal *wal)
@@ -440,11 +457,70 @@ static bool take_obsolete(struct vv_wal *wal, uint64_t number, uint64_t *gone, u
     return found;
 }
 
+static int add_kept(struct vv_wal *wal, struct wal_kept kept)
+{
+    int rc = VV_OK;
+    vv_mutex_lock(&wal->mu);
+    if (wal->kept_count == wal->kept_cap) {
+        size_t cap = wal->kept_cap == 0 ? 16 : wal->kept_cap * 2;
+        struct wal_kept *list = vv_realloc(wal->kept, cap * sizeof list[0]);
+        wal->kept = list != NULL ? list : wal->kept;
+        wal->kept_cap = list != NULL ? cap : wal->kept_cap;
+        rc = list != NULL ? VV_OK : VV_NOMEM;
+    }
+    if (rc == VV_OK) {
+        size_t at = wal->kept_count++;
+        for (; at > 0 && wal->kept[at - 1].number > kept.number; at--)
+            wal->kept[at] = wal->kept[at - 1];
+        wal->kept[at] = kept;
+        wal->kept_bytes += kept.size_bytes;
+    }
+    vv_mutex_unlock(&wal->mu);
+    return rc;
+}
+
+/* Takes the oldest log that there is no room for. */
+static bool take_surplus(struct vv_wal *wal, struct wal_kept *out)
+{
+    vv_mutex_lock(&wal->mu);
+    bool found = wal->kept_bytes > wal->options.keep_bytes;
+    if (found) {
+        *out = wal->kept[0];
+        wal->kept_bytes -= out->size_bytes;
+        wal->kept_count--;
+        memmove(wal->kept, wal->kept + 1, wal->kept_count * sizeof wal->kept[0]);
+    }
+    vv_mutex_unlock(&wal->mu);
+    return found;
+}
+
+int vv_wal_adopt(struct vv_wal *wal, enum vv_name_kind kind, uint64_t number)
+{
+    struct vv_path path = vv_path_of(wal->options.dir, kind, number);
+    struct vv_path to = vv_path_of(wal->options.dir, VV_NAME_KEPT, number);
+    struct vv_path_info info;
+    struct wal_kept surplus;
+    int rc = vv_env_info(wal->options.env, path.text, &info);
+    if (rc != VV_OK)
+        return rc < 0 ? rc : VV_OK;
+    if (kind != VV_NAME_KEPT && (rc = vv_env_rename(wal->options.env, path.text, to.text)) < 0)
+        return rc;
+    if ((rc = add_kept(wal, (struct wal_kept){number, info.size_bytes})) < 0)
+        return rc;
+    /* They are not written over: after a power cut they may have this name still. */
+    while (take_surplus(wal, &surplus))
+        remove_file(wal, VV_NAME_KEPT, surplus.number);
+    return VV_OK;
+}
+
 void vv_wal_retire(struct vv_wal *wal, uint64_t number)
 {
     uint64_t gone;
     uint64_t size_bytes;
     while (take_obsolete(wal, number, &gone, &size_bytes)) {
+        /* One that cannot be kept leaves a hole, which its readers are told of. */
+        if (wal->options.keep_bytes > 0 && vv_wal_adopt(wal, VV_NAME_WAL, gone) == VV_OK)
+            continue;
         if (!keep_as_spare(wal, gone, size_bytes))
             remove_file(wal, VV_NAME_WAL, gone);
     }
@@ -487,6 +563,7 @@ uint64_t vv_wal_disk_bytes(struct vv_wal *wal)
     }
     for (size_t i = 0; i < wal->spare_count; i++)
         total += wal->spares[i].size_bytes;
+    total += wal->kept_bytes;
     vv_mutex_unlock(&wal->mu);
     return total;
 }

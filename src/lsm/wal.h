@@ -9,6 +9,7 @@
 #include "env/env.h"
 #include "kv/engine.h"
 #include "log/log.h"
+#include "lsm/names.h"
 
 struct vv_wal;
 
@@ -16,8 +17,9 @@ struct vv_wal_options {
     struct vv_env *env;
     const char *dir; /* lives longer */
     uint8_t uuid[VV_UUID_SIZE];
-    bool recycle;    /* keep obsolete logs for reuse, so that a sync carries no metadata */
-    vv_seq seen_seq; /* sequences up to here were given out before; each log's header says so */
+    bool recycle;        /* keep obsolete logs for reuse, so that a sync carries no metadata */
+    uint64_t keep_bytes; /* keep so much of obsolete logs, the newest of them, for their changes */
+    vv_seq seen_seq;     /* sequences up to here were given out before; each log's header says so */
 };
 
 VV_MUST int vv_wal_new(const struct vv_wal_options *options, struct vv_wal **out);
@@ -37,6 +39,9 @@ void vv_wal_pin(struct vv_wal *wal, uint64_t number);
 /* Appends the group with one write. After a failure the newest log takes no more: take back what it
  * may have got of the group, then rotate. */
 VV_MUST int vv_wal_append(struct vv_wal *wal, struct vv_write *const *group, size_t count);
+
+/* The newest log takes no more: rotate before the next append. */
+void vv_wal_end(struct vv_wal *wal);
 
 /* After a failed append: makes sure that no recovery finds any of the group, even where power fails
  * before the next log is durable. After a failure one may: then nothing must follow. */
@@ -64,7 +69,12 @@ void vv_wal_push(struct vv_wal *wal);
 VV_MUST int vv_wal_inherit(struct vv_wal *wal, uint64_t number, uint64_t size_bytes);
 VV_MUST int vv_wal_inherit_spare(struct vv_wal *wal, uint64_t number, uint64_t size_bytes);
 
-/* Logs with numbers below `number` are no longer needed: removes them or keeps them as spares. */
+/* Tells of a log below those that are needed, which was kept, or is from now on: under its name for
+ * that. `kind` is the name it has. In any order. */
+VV_MUST int vv_wal_adopt(struct vv_wal *wal, enum vv_name_kind kind, uint64_t number);
+
+/* Logs with numbers below `number` are no longer needed: keeps them for their changes as far as they
+ * may, and of the others removes them or keeps them as spares. What is kept must have been synced. */
 void vv_wal_retire(struct vv_wal *wal, uint64_t number);
 
 /* How large spares should be from now on; the store's size decides. */
@@ -75,7 +85,7 @@ void vv_wal_set_spare_bytes(struct vv_wal *wal, uint64_t spare_bytes);
 bool vv_wal_wants_spare(struct vv_wal *wal);
 VV_MUST int vv_wal_prepare_spare(struct vv_wal *wal, uint64_t number);
 
-uint64_t vv_wal_disk_bytes(struct vv_wal *wal);     /* of all logs and spares */
+uint64_t vv_wal_disk_bytes(struct vv_wal *wal);     /* of all logs and spares, and those kept */
 uint64_t vv_wal_appended_bytes(struct vv_wal *wal); /* since it was made */
 bool vv_wal_broken(struct vv_wal *wal);             /* no log takes appends: rotate first */
 

@@ -250,6 +250,24 @@ static void run_recycled_logs(struct rig *r)
     }
 }
 
+/* All that ever happened is in the logs, some of them from earlier lives. */
+static void run_kept_changes(struct rig *r)
+{
+    r->options.changes_keep = 1 << 30;
+    for (unsigned round = 0; round < 3; round++) {
+        TRAIL_OK(rig_open(r));
+        put_many(r, round, round + 9, 150, LEVEL_DISK);
+        put_many(r, round, round + 1, 5000, LEVEL_DEFAULT);
+        TRAIL_OK(rig_delete_range(r, "key00002", "key00004", LEVEL_DEFAULT));
+        if (round < 2)
+            TRAIL_OK(rig_flush(r));
+        put_many(r, 3, 6, 600, LEVEL_DEFAULT);
+        TRAIL_OK(rig_settle(r));
+        TRAIL_OK(rig_close(r));
+    }
+    TRAIL_CHECK(files_of(r, ".kept") > 1);
+}
+
 static void run_manual_compaction(struct rig *r)
 {
     TRAIL_OK(rig_open(r));
@@ -386,6 +404,8 @@ CRASH_TEST(the_value_log_survives_power_cuts, INTERVAL, 256, run_value_log)
 CRASH_TEST(large_values_survive_power_cuts, INTERVAL, 256, run_value_log_direct)
 CRASH_TEST(keyspaces_stay_together_through_power_cuts, INTERVAL, 256, run_keyspaces)
 CRASH_TEST(recycled_logs_survive_power_cuts, DISK, 0, run_recycled_logs)
+CRASH_TEST(kept_changes_have_no_gap_after_power_cuts, INTERVAL, 256, run_kept_changes)
+CRASH_TEST(kept_changes_of_recycled_logs_have_no_gap_either, DISK, 256, run_kept_changes)
 CRASH_TEST(manual_compaction_survives_power_cuts, INTERVAL, UINT32_MAX, run_manual_compaction)
 CRASH_TEST(closing_and_opening_survives_power_cuts, OS, 0, run_close_and_open)
 CRASH_TEST(batches_above_a_memtable_survive_power_cuts, INTERVAL, 0, run_big_batch)

@@ -16,7 +16,7 @@ from read_log import (BATCH, EDIT, HAS_REFS, KV, MANIFEST, PREV_SYNCED, SEAL, VA
 from read_table import Table
 from xxh3 import checksum, xxh3_64
 
-NAME = re.compile(r"(?:(MANIFEST)-)?([0-9]{6}|[1-9][0-9]{6,18})(?:\.(wal|sst|val|spare))?")
+NAME = re.compile(r"(?:(MANIFEST)-)?([0-9]{6}|[1-9][0-9]{6,18})(?:\.(wal|sst|val|spare|kept))?")
 
 
 def file_name(kind, number):

@@ -17,6 +17,8 @@ enum {
     BATCH_MAX = 12,
     BATCH_BIG_MAX = 120,
     CRASH_BACK_MAX = 40, /* how many calls before now a crash may lie */
+    KEEP_SOME = 8192,
+    KEEP_ALL = 1 << 30,
 };
 
 static const uint32_t default_weights[MODEL_OP_COUNT] = {
@@ -35,7 +37,7 @@ static const uint32_t default_weights[MODEL_OP_COUNT] = {
     [MODEL_READONLY] = 2,      [MODEL_CHECKPOINT] = 1,
     [MODEL_REOPEN] = 5,        [MODEL_CRASH] = 6,
     [MODEL_COLUMNS] = 6,       [MODEL_BULK] = 4,
-    [MODEL_PASS] = 3,
+    [MODEL_PASS] = 3,          [MODEL_CHANGES] = 6,
 };
 
 static const char *const level_names[] = {"default", "none", "os", "interval", "disk"};
@@ -65,6 +67,11 @@ static void options_draw(struct model *m)
     options->durability = (enum varve_durability)vv_rng_below(&m->rng, 5);
     if (options->durability == VARVE_DURABILITY_NONE && !vv_rng_one_in(&m->rng, 3))
         options->durability = VARVE_DURABILITY_DISK;
+    static const uint64_t keeps[] = {0, KEEP_SOME, KEEP_ALL, KEEP_ALL};
+    options->changes_keep = keeps[vv_rng_below(&m->rng, 4)];
+    if (options->durability == VARVE_DURABILITY_NONE)
+        options->changes_keep = 0;
+    m->may_miss = m->may_miss || options->changes_keep < KEEP_ALL;
     m->rig.world.tuning = rig_tuning_draw(&m->rng);
 }
 
@@ -186,6 +193,7 @@ static void write_many(struct model *m, size_t count, enum rig_manner manner)
 /* Now and then others write after the bulk was begun, and its keys too. */
 static void write_bulk(struct model *m)
 {
+    m->may_miss = true; /* what is in no log cannot be kept there */
     if (vv_rng_one_in(&m->rng, 2)) {
         trail_note("begin a bulk");
         TRAIL_OK(rig_bulk_begin(&m->rig));
@@ -338,6 +346,36 @@ static void copy(struct model *m)
     dump_deinit(&dump);
 }
 
+/* ---- changes */
+
+static int catch_up(struct model *m)
+{
+    int rc = VARVE_END;
+
+    if (m->replica.feed == NULL)
+        rc = replica_open(&m->replica, m->rig.db);
+    return rc < 0 ? rc : replica_follow(&m->replica, &m->rig);
+}
+
+/* Of what was not kept a replica has to be told in another way. */
+static void follow(struct model *m)
+{
+    bool logged = m->rig.options.durability != VARVE_DURABILITY_NONE;
+
+    trail_note("a replica catches up from commit %" PRIu64 ", sequence %" PRIu64, m->replica.commit,
+               m->replica.known);
+    int rc = catch_up(m);
+    if (rc == VARVE_END) {
+        TRAIL_CHECK(replica_shows(&m->replica, &m->rig, rig_visible(&m->rig)));
+        return;
+    }
+    trail_note("  %s", varve_last_error());
+    TRAIL_RC(rc, logged ? VARVE_MISSING : VARVE_UNSUPPORTED);
+    TRAIL_CHECK(m->may_miss);
+    replica_begin(&m->replica, &m->rig, rig_visible(&m->rig), vv_db_seq(m->rig.db));
+    m->may_miss = m->rig.options.changes_keep < KEEP_ALL;
+}
+
 /* ---- endings */
 
 static void reopen(struct model *m)
@@ -346,10 +384,13 @@ static void reopen(struct model *m)
 
     if (early)
         model_release(m, MODEL_HANDLES_LIVE);
+    if (early)
+        replica_close(&m->replica);
     trail_note("close%s", early ? "" : " under open handles");
     TRAIL_OK(rig_close(&m->rig));
     if (!early)
         model_release(m, MODEL_HANDLES_CLOSED);
+    replica_close(&m->replica);
     store_open(m);
     trail_note("compare after reopening");
     rig_expect(&m->rig, NULL, rig_visible(&m->rig));
@@ -374,6 +415,7 @@ static void crash(struct model *m)
                " to %" PRIu64 " may be left",
                (int)model, n, calls, text, allowed.from, allowed.to);
     model_release(m, MODEL_HANDLES_LIVE);
+    replica_close(&m->replica);
     (void)varve_close(r->db);
     r->db = NULL;
     /* What is allowed was worked out above: from here on the new world counts. */
@@ -386,6 +428,11 @@ static void crash(struct model *m)
     TRAIL_OK(varve_verify(r->db, collect_line, NULL));
     rig_restart(r, commit);
     dump_deinit(&dump);
+    if (m->replica.commit > commit ||
+        m->replica.known > vv_db_seq(r->db)) { /* it saw what is lost */
+        replica_begin(&m->replica, r, commit, vv_db_seq(r->db));
+        m->may_miss = r->options.changes_keep < KEEP_ALL;
+    }
     m->images++;
 }
 
@@ -453,6 +500,7 @@ static void op_do(struct model *m, enum model_op op)
         break;
     case MODEL_READONLY: look_beside(m); break;
     case MODEL_CHECKPOINT: copy(m); break;
+    case MODEL_CHANGES: follow(m); break;
     case MODEL_REOPEN: reopen(m); break;
     case MODEL_CRASH: crash(m); break;
     case MODEL_OP_COUNT: break;
@@ -490,6 +538,7 @@ void model_run(struct model *m, uint64_t count)
             rig_expect(&m->rig, NULL, rig_visible(&m->rig));
         }
     }
+    follow(m);
     trail_note("compare all at the end");
     rig_expect(&m->rig, NULL, rig_visible(&m->rig));
     TRAIL_OK(varve_verify(m->rig.db, collect_line, NULL));
@@ -498,6 +547,7 @@ void model_run(struct model *m, uint64_t count)
 void model_end(struct model *m)
 {
     model_release(m, MODEL_HANDLES_LIVE);
+    replica_deinit(&m->replica);
     TRAIL_OK(rig_close(&m->rig));
     rig_deinit(&m->rig);
     sample_keys_deinit(&m->keys);

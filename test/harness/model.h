@@ -4,6 +4,7 @@
 #ifndef VV_TEST_HARNESS_MODEL_H
 #define VV_TEST_HARNESS_MODEL_H
 
+#include "harness/replica.h"
 #include "harness/rig.h"
 
 enum model_op {
@@ -36,6 +37,7 @@ enum model_op {
     MODEL_VERIFY,
     MODEL_READONLY, /* a reader beside the writer */
     MODEL_CHECKPOINT,
+    MODEL_CHANGES, /* a replica catches up */
     MODEL_REOPEN,
     MODEL_CRASH,
     MODEL_OP_COUNT
@@ -83,6 +85,8 @@ struct model {
     struct model_held_iter iters[MODEL_HELD_MAX];
     struct model_held_snapshot snapshots[MODEL_HELD_MAX];
     struct model_held_pin pins[MODEL_HELD_MAX];
+    struct replica replica;
+    bool may_miss; /* since the replica knew all, some changes may not have been kept */
 };
 
 /* Draws keys, weights, sizes and options from the seed. The rig must be initialised; its store is

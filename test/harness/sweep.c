@@ -4,6 +4,7 @@
  */
 #include "harness/sweep.h"
 
+#include "harness/replica.h"
 #include "harness/test.h"
 #include "harness/trail.h"
 #include "lsm/names.h"
@@ -91,6 +92,19 @@ static uint64_t recovered_commit(const struct rig *sub, const struct rig *r,
     return commit;
 }
 
+/* A store that keeps its changes has all that led to what was recovered. */
+static void follow(const struct rig *sub, const struct rig *r, uint64_t commit)
+{
+    struct replica replica = {.known = 0};
+
+    if (sub->options.changes_keep == 0)
+        return;
+    TRAIL_OK(replica_open(&replica, sub->db));
+    TRAIL_RC(replica_follow(&replica, r), VARVE_END);
+    TRAIL_CHECK(replica_shows(&replica, r, commit));
+    replica_deinit(&replica);
+}
+
 static void note_line(void *context, const char *line)
 {
     (void)context;
@@ -141,7 +155,7 @@ static void cut_recovery(struct sweep *s, const struct rig *sub, const struct ri
                        (int)models[i]);
             image_rig(&third, r, image);
             TRAIL_OK(rig_open(&third));
-            (void)recovered_commit(&third, r, range);
+            follow(&third, r, recovered_commit(&third, r, range));
             rig_deinit(&third);
             s->nested++;
         }
@@ -159,6 +173,7 @@ static uint64_t image_check(struct sweep *s, const struct rig *r, struct vv_env 
     TRAIL_OK(rig_open(&sub));
     calls_open = vv_sim_call_count(sub.world.env);
     commit = recovered_commit(&sub, r, allowed);
+    follow(&sub, r, commit);
     s->recoveries++;
     if (s->nested_every > 0 && s->recoveries % s->nested_every == 0) {
         TRAIL_OK(rig_settle(&sub));
@@ -246,6 +261,7 @@ void sweep_expect_no_orphans(struct rig *r)
     TRAIL_CHECK(counts[VV_NAME_TABLE] == tables);
     TRAIL_CHECK(counts[VV_NAME_SPARE] <= 4);
     TRAIL_CHECK(counts[VV_NAME_WAL] <= 6);
+    TRAIL_CHECK(counts[VV_NAME_KEPT] == 0 || r->options.changes_keep > 0);
     if (stats.value_log_bytes == 0)
         TRAIL_CHECK(counts[VV_NAME_VALUES] == 0);
     vv_buf_deinit(&names);

@@ -38,7 +38,7 @@ TEST(every_word_survives_printing_and_setting)
         "sync_interval_ms=1",    "memory_budget=4MiB",  "compression=none",
         "compression=lz4",       "compression=zstd",    "compression=default",
         "background_threads=16", "value_log_min=256",   "value_log_min=4294967295",
-        "memory_budget=2G",      "engine=default",
+        "memory_budget=2G",      "engine=default",      "changes_keep=1G",
     };
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
         varve_options set = VARVE_OPTIONS_INIT, again = VARVE_OPTIONS_INIT;

@@ -20,8 +20,8 @@ TEST(every_kind_of_name_reads_back)
 {
     static const uint64_t numbers[] = {0,       1,       999999,           1000000,
                                        1 << 30, 1234567, 1234567890123456, 9999999999999999999u};
-    static const enum vv_name_kind kinds[] = {VV_NAME_MANIFEST, VV_NAME_WAL, VV_NAME_TABLE,
-                                              VV_NAME_VALUES, VV_NAME_SPARE};
+    static const enum vv_name_kind kinds[] = {VV_NAME_MANIFEST, VV_NAME_WAL,   VV_NAME_TABLE,
+                                              VV_NAME_VALUES,   VV_NAME_SPARE, VV_NAME_KEPT};
     for (size_t k = 0; k < sizeof kinds / sizeof kinds[0]; k++) {
         for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
             struct vv_path path = vv_path_of("/some/dir", kinds[k], numbers[i]);

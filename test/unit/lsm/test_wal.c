@@ -27,6 +27,15 @@ static void begin(bool recycle)
     last = 0;
 }
 
+/* Begins again with a bound for what is kept. */
+static void begin_keeping(uint64_t keep_bytes)
+{
+    begin(false);
+    vv_wal_free(wal);
+    struct vv_wal_options options = {.env = env, .dir = DIR, .uuid = "u", .keep_bytes = keep_bytes};
+    CHECK_OK(vv_wal_new(&options, &wal));
+}
+
 static void end(void)
 {
     vv_wal_free(wal);
@@ -305,6 +314,26 @@ TEST(obsolete_logs_are_removed_and_the_newest_never)
     CHECK(!exists(env, DIR "/000003.wal"));
     CHECK(exists(env, DIR "/000004.wal"));
     CHECK_OK(lay(10));
+    end();
+}
+
+TEST(obsolete_logs_are_kept_as_far_as_they_fit)
+{
+    begin_keeping(2000);
+    CHECK_OK(vv_wal_rotate(wal, 3, 0));
+    for (uint64_t number = 4; number < 9; number++) {
+        CHECK_OK(lay(600));
+        CHECK_OK(vv_wal_rotate(wal, number, last));
+    }
+    vv_wal_retire(wal, 6);
+    CHECK(!exists(env, DIR "/000003.kept")); /* each takes about 730 bytes */
+    CHECK(exists(env, DIR "/000004.kept"));
+    CHECK(exists(env, DIR "/000005.kept"));
+    CHECK(exists(env, DIR "/000006.wal"));
+    CHECK(!exists(env, DIR "/000005.wal"));
+    vv_wal_retire(wal, 7);
+    CHECK(!exists(env, DIR "/000004.kept"));
+    CHECK(exists(env, DIR "/000006.kept"));
     end();
 }
 

@@ -27,6 +27,7 @@ struct bench_engine_config {
                               survives a killed process */
     bool lz4;
     bool transactions; /* transact will be called */
+    bool counters;     /* add will be called */
 };
 
 enum bench_move { BENCH_FIRST, BENCH_LAST, BENCH_SEEK, BENCH_NEXT, BENCH_PREV };
@@ -55,6 +56,10 @@ struct bench_engine {
      * somebody else did meanwhile: then nothing happened. NULL if the engine has no transactions. */
     int (*transact)(void *session, const struct bench_slice keys[2],
                     const struct bench_slice values[2]);
+
+    /* Adds to the counter of 8 bytes, little-endian, by a merge that does not read; a key without a
+     * value is 0. NULL if the engine has no such merges. */
+    int (*add)(void *session, struct bench_slice key, uint64_t number);
 
     /* The value stays valid until the next call on the session. BENCH_ABSENT if there is none. */
     int (*get)(void *session, struct bench_slice key, struct bench_slice *value);

@@ -107,6 +107,8 @@ static int open_store(const struct bench_engine_config *config, void **store)
     rocksdb_options_set_block_based_table_factory(s->options, table);
     rocksdb_block_based_options_destroy(table);
     rocksdb_options_set_create_if_missing(s->options, 1);
+    if (config->counters)
+        rocksdb_options_set_uint64add_merge_operator(s->options);
     rocksdb_options_set_write_buffer_size(s->options, buffer);
     rocksdb_options_set_compression(s->options,
                                     config->lz4 ? rocksdb_lz4_compression : rocksdb_no_compression);
@@ -204,6 +206,17 @@ static int transact(void *session, const struct bench_slice keys[2],
     return failed("commit", error);
 }
 
+static int add(void *session, struct bench_slice key, uint64_t number)
+{
+    struct session *s = session;
+    char *error = NULL;
+    char bytes[8];
+    for (int i = 0; i < 8; i++)
+        bytes[i] = (char)(number >> (8 * i));
+    rocksdb_merge(s->store->db, s->store->write, key.data, key.size, bytes, sizeof bytes, &error);
+    return failed("merge", error);
+}
+
 static int get_one(void *session, struct bench_slice key, struct bench_slice *value)
 {
     struct session *s = session;
@@ -267,6 +280,7 @@ const struct bench_engine bench_engine_rocksdb = {
     .put_many = put_many,
     .remove = remove_one,
     .transact = transact,
+    .add = add,
     .get = get_one,
     .scan_open = scan_open,
     .scan_move = scan_move,

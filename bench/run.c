@@ -56,7 +56,8 @@ void bench_group_config(const struct bench_plan *plan, const struct bench_group 
                                            .raw_bytes = raw,
                                            .sync = group->sync,
                                            .lz4 = group->lz4,
-                                           .transactions = group->transactions};
+                                           .transactions = group->transactions,
+                                           .counters = group->counters};
     if (group->small_memory)
         config->memory_bytes = raw / 10 > memory_least ? raw / 10 : memory_least;
 }
@@ -209,7 +210,8 @@ static void run_round(const struct bench_plan *plan, const struct bench_group *g
         const struct bench_engine *engine = plan->engines[forth];
         double begun = bench_seconds();
 
-        if ((group->lz4 && !engine->can_lz4) || (group->transactions && !engine->transact))
+        if ((group->lz4 && !engine->can_lz4) || (group->transactions && !engine->transact) ||
+            (group->counters && !engine->add))
             continue;
         fprintf(stderr, "bench: %u/%u %-7s %-7s ", (unsigned)rep + 1, (unsigned)plan->reps,
                 group->name, engine->name);

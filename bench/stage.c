@@ -55,6 +55,7 @@ static int crew_hire(struct crew *crew, const struct bench_stage *stage, unsigne
     w->first = ops * index / workload->threads;
     w->count = ops * (index + 1) / workload->threads - w->first;
     w->random = stage->seed + index * 1000;
+    w->index = index;
     w->stop = &crew->stop;
     if (workload->action == BENCH_GET_WHILE_PUTTING && index == 1)
         w->action = BENCH_PUT_WHILE_GETTING;
@@ -130,6 +131,8 @@ static uint64_t bytes_a_write(const struct bench_stage *stage, enum bench_action
     if (!bench_action_writes(action))
         return 0;
     uint64_t record = BENCH_KEY_SIZE + (action == BENCH_REMOVE ? 0 : stage->records->value_size);
+    if (action == BENCH_COUNT || action == BENCH_GET_COUNT)
+        return BENCH_KEY_SIZE + sizeof(uint64_t);
     return action == BENCH_TRANSACT ? 2 * record : record;
 }
 

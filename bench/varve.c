@@ -45,6 +45,8 @@ static int open_store(const struct bench_engine_config *config, void **store)
     varve *db = NULL;
 
     options.memory_budget = config->memory_bytes;
+    if (config->counters)
+        options.merge = varve_merge_operator_named("add_i64");
     options.durability = config->sync ? VARVE_DURABILITY_DISK : VARVE_DURABILITY_OS;
     options.compression = config->lz4 ? VARVE_COMPRESSION_LZ4 : VARVE_COMPRESSION_NONE;
     if (varve_open(config->dir, &options, &db) < 0)
@@ -130,6 +132,16 @@ static int transact(void *session, const struct bench_slice keys[2],
     return rc == VARVE_CONFLICT ? BENCH_CONFLICT : 0;
 }
 
+static int add(void *session, struct bench_slice key, uint64_t number)
+{
+    struct session *s = session;
+    unsigned char bytes[8];
+    for (int i = 0; i < 8; i++)
+        bytes[i] = (unsigned char)(number >> (8 * i));
+    return varve_merge(s->db, from(key), varve_bytes(bytes, sizeof bytes)) < 0 ? failed("merge")
+                                                                               : 0;
+}
+
 static int get_one(void *session, struct bench_slice key, struct bench_slice *value)
 {
     struct session *s = session;
@@ -193,6 +205,7 @@ const struct bench_engine bench_engine_varve = {
     .put_many = put_many,
     .remove = remove_one,
     .transact = transact,
+    .add = add,
     .get = get_one,
     .scan_open = scan_open,
     .scan_move = scan_move,

@@ -252,6 +252,77 @@ static int transact(struct bench_worker *w)
     return rc;
 }
 
+enum { COUNTERS = 1000 };
+
+/* The first byte is above that of any record. */
+static struct bench_slice counter_key(struct bench_worker *w, uint64_t number)
+{
+    memset(w->key, 0xff, BENCH_KEY_SIZE);
+    w->key[1] = (unsigned char)w->index;
+    w->key[2] = (unsigned char)(number >> 8);
+    w->key[3] = (unsigned char)number;
+    return (struct bench_slice){w->key, BENCH_KEY_SIZE};
+}
+
+static int read_counter(struct bench_worker *w, uint64_t number, uint64_t *out)
+{
+    struct bench_slice found;
+    int rc = w->stage->engine->get(w->session, counter_key(w, number), &found);
+    *out = 0;
+    if (rc != 0)
+        return rc == BENCH_ABSENT ? 0 : rc;
+    if (found.size != 8)
+        return wrong(w, number, "a counter of another size");
+    for (int i = 8; i-- > 0;)
+        *out = *out << 8 | ((const unsigned char *)found.data)[i];
+    return 0;
+}
+
+/* All that was added must be there. */
+static int take_counters_away(struct bench_worker *w, uint64_t sum)
+{
+    uint64_t found = 0;
+    int rc = 0;
+    for (uint64_t i = 0; i < COUNTERS && rc == 0; i++) {
+        uint64_t one;
+        if ((rc = read_counter(w, i, &one)) == 0)
+            rc = w->stage->engine->remove(w->session, counter_key(w, i));
+        found += one;
+    }
+    return rc == 0 && found != sum ? wrong(w, 0, "the counters add up to something else") : rc;
+}
+
+static int count_up(struct bench_worker *w)
+{
+    uint64_t sum = 0;
+    int rc = 0;
+    for (uint64_t i = 0; i < w->count && rc == 0; i++) {
+        uint64_t by = 1 + i % 3;
+        rc = w->stage->engine->add(w->session,
+                                   counter_key(w, bench_random_below(&w->random, COUNTERS)), by);
+        sum += by;
+        lap(w);
+    }
+    return rc == 0 ? take_counters_away(w, sum) : rc;
+}
+
+/* One read for each merge before it. */
+static int read_counts(struct bench_worker *w)
+{
+    uint64_t sum = 0, found;
+    int rc = 0;
+    for (uint64_t i = 0; i < w->count && rc == 0; i += 2) {
+        uint64_t which = bench_random_below(&w->random, COUNTERS);
+        rc = w->stage->engine->add(w->session, counter_key(w, which), 1);
+        sum++;
+        lap(w);
+        if (rc == 0 && (rc = read_counter(w, which, &found)) == 0 && found == 0)
+            rc = wrong(w, which, "a counter does not show what was added");
+        lap(w);
+    }
+    return rc == 0 ? take_counters_away(w, sum) : rc;
+}
+
 static int run(struct bench_worker *w)
 {
     switch (w->action) {
@@ -269,6 +340,8 @@ static int run(struct bench_worker *w)
     case BENCH_PUT_WHILE_GETTING: return put_until_stopped(w);
     case BENCH_REMOVE: return remove_shuffled(w);
     case BENCH_TRANSACT: return transact(w);
+    case BENCH_COUNT: return count_up(w);
+    case BENCH_GET_COUNT: return read_counts(w);
     }
     return BENCH_FAILED;
 }

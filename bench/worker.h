@@ -12,6 +12,7 @@ struct bench_worker {
     void *session;
     uint64_t first, count; /* its places, or the number of its operations */
     uint64_t random;
+    unsigned index;    /* among the workers of the workload */
     atomic_bool *stop; /* BENCH_PUT_WHILE_GETTING goes on until this */
 
     int rc;

@@ -23,7 +23,9 @@ enum bench_action {
     BENCH_GET_WHILE_PUTTING,
     BENCH_PUT_WHILE_GETTING, /* the other side of the one before; is not run by itself */
     BENCH_REMOVE,
-    BENCH_TRANSACT
+    BENCH_TRANSACT,
+    BENCH_COUNT, /* on keys that are not records, and are gone afterwards */
+    BENCH_GET_COUNT
 };
 
 enum { BENCH_THREADS_MAX = 8, BENCH_MANY = 1000, BENCH_NEXTS = 10 };
@@ -37,6 +39,7 @@ struct bench_group {
     bool lz4;
     bool small_memory; /* a tenth of the data */
     bool transactions; /* of engines that have them */
+    bool counters;     /* the same */
 };
 
 struct bench_workload {

@@ -36,6 +36,11 @@ static const struct bench_group
                     .count_permille = 300,
                     .value_size = 100,
                     .transactions = true},
+    counting = {.name = "count",
+                .about = "merges into 1000 counters, and reads of them",
+                .count_permille = 100,
+                .value_size = 100,
+                .counters = true},
     packed = {.name = "lz4",
               .about = "compressed with lz4, where the engine can",
               .count_permille = 500,
@@ -82,6 +87,11 @@ const struct bench_workload bench_workloads[] = {
     {"transact", &transactions, BENCH_TRANSACT, 1, 500},
     {"transact2", &transactions, BENCH_TRANSACT, 2, 500},
 
+    {"fillcount", &counting, BENCH_PUT, 1, 1000},
+    {"count", &counting, BENCH_COUNT, 1, 10000},
+    {"count2", &counting, BENCH_COUNT, 2, 10000},
+    {"countread", &counting, BENCH_GET_COUNT, 1, 5000},
+
     {"filllz4", &packed, BENCH_PUT, 1, 1000},
     {"readlz4", &packed, BENCH_GET, 1, 1000},
     {"scanlz4", &packed, BENCH_SCAN, 1, 1000},
@@ -105,7 +115,9 @@ bool bench_action_writes(enum bench_action action)
     case BENCH_GET_WHILE_PUTTING:
     case BENCH_PUT_WHILE_GETTING:
     case BENCH_REMOVE:
-    case BENCH_TRANSACT: return true;
+    case BENCH_TRANSACT:
+    case BENCH_COUNT:
+    case BENCH_GET_COUNT: return true;
     case BENCH_GET:
     case BENCH_GET_MISSING:
     case BENCH_SCAN:

@@ -244,6 +244,7 @@ static bool draft_stale(struct vv_picker *p, int level, uint64_t now_ms, struct 
                            .range = only,
                            .low = vv_table_smallest(t),
                            .high = vv_table_largest(t),
+                           .through = VV_SEQ_MAX,
                            .enough = UINT64_MAX,
                            .move = VV_MOVE_CLEAN};
     if (level == LAST)

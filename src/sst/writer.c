@@ -682,9 +682,8 @@ static int put_properties(struct vv_table_writer *w, struct handle *at)
     if (f->ranges > 0 && ((rc = put_number(out, VV_PROPERTY_RANGES, f->ranges)) < 0 ||
                           (rc = put_number(out, VV_PROPERTY_OPEN_END, f->open_end ? 1 : 0)) < 0))
         return rc;
-    if ((rc = put_expiring(w)) < 0)
-        return rc;
-    return put_plain(w, vv_buf_slice(out), VV_ROLE_PROPERTIES, VV_BLOCK_ALIGN, at);
+    rc = put_expiring(w);
+    return rc < 0 ? rc : put_plain(w, vv_buf_slice(out), VV_ROLE_PROPERTIES, VV_BLOCK_ALIGN, at);
 }
 
 static void put_handle(uint8_t *at, struct handle h)
